@@ -1,0 +1,2 @@
+//! The program `spinneret`.
+fn main() {}

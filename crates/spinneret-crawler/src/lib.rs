@@ -1,0 +1,1 @@
+//! The crawler: frontier, fetch, extract, store, report.

@@ -1,0 +1,1 @@
+//! Named queues with leases, served to processes on any machine.

@@ -8,3 +8,14 @@ pub mod process;
 pub mod task;
 
 pub use spinneret_macros::task;
+
+pub use self::pool::{ProcessPool, TaskHandle};
+pub use self::task::{Outcome, Task, TaskError};
+
+/// For code that [`macro@task`] generates; no promise is made about it.
+#[doc(hidden)]
+pub mod __private {
+    pub use linkme;
+
+    pub use crate::task::registry::{Entry, TASKS};
+}

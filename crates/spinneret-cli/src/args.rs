@@ -1,0 +1,384 @@
+//! The command line. Its names and forms are a contract: scripts rely on them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use spinneret_crawler::address::Scope;
+use spinneret_crawler::worker::Role;
+
+/// Where a manager listens unless told otherwise.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8001";
+
+const EXAMPLES: &str = "\
+Examples:
+  spinneret demo                                    see it work, without any network
+  spinneret crawl https://example.org -o images     save every image of a site
+  spinneret crawl https://example.org --resume -o images
+                                                    go on after Ctrl-C or a crash
+  spinneret download list.txt -o images             save the images of a list
+
+Two machines (the key is a file that both have):
+  one$ spinneret crawl https://example.org --listen 0.0.0.0:8001 --authkey-file key
+  two$ spinneret worker one:8001 --authkey-file key
+
+Exit status: 0 done, 1 done with failures that --strict counts, 2 wrong usage, 3 refused
+(authentication, address in use, output folder in use...), 130 interrupted, with the state kept.";
+
+/// Saves every image of a site, from one machine or many.
+#[derive(Debug, Parser)]
+#[command(name = "spinneret", version, after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log what happens to standard error (SPINNERET_LOG sets it in detail).
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Save every image of sites, following their links.
+    Crawl(CrawlArgs),
+    /// Save the images of a list of addresses.
+    Download(DownloadArgs),
+    /// Serve named queues to workers on any machine.
+    Manager(ManagerArgs),
+    /// Work for a crawl that runs elsewhere.
+    Worker(WorkerArgs),
+    /// Look into a manager's queue, or put and get items.
+    Queue(QueueArgs),
+    /// Crawl a small bundled site on this machine: no network needed.
+    Demo(DemoArgs),
+}
+
+const CRAWL_EXAMPLES: &str = "\
+Examples:
+  spinneret crawl https://example.org
+  spinneret crawl https://example.org/docs/ --scope prefix --depth 3 -o docs-images
+  spinneret crawl http://127.0.0.1:8080 --allow-private --delay 0 --json
+  spinneret crawl https://example.org --listen 0.0.0.0:8001 --authkey-file key
+
+Images land in DIR/images/HOST/..., with a line each in DIR/images.jsonl (url, page, path, sha256,
+bytes, content_type, width, height, fetched_at). What failed is in DIR/failures.jsonl, with its
+cause. Ctrl-C ends the crawl after the fetches under way (twice: at once); --resume goes on.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = CRAWL_EXAMPLES)]
+pub struct CrawlArgs {
+    /// Pages to start from. May be left out with --resume.
+    #[arg(value_name = "URL", required_unless_present = "resume")]
+    pub urls: Vec<String>,
+    /// Follow pages at most N links away from the first ones.
+    #[arg(long, value_name = "N")]
+    pub depth: Option<u32>,
+    /// Which pages to follow: of the same host and port, of the same registrable domain, below the
+    /// same folder, or any. Images are saved wherever they are.
+    #[arg(long, value_name = "SCOPE", default_value = "host", value_parser = ["host", "domain", "prefix", "any"])]
+    pub scope: String,
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+impl CrawlArgs {
+    pub fn scope(&self) -> Scope {
+        // The parser admits no other names.
+        self.scope.parse().unwrap_or(Scope::Host)
+    }
+}
+
+const DOWNLOAD_EXAMPLES: &str = "\
+Examples:
+  spinneret download list.txt -o images
+  zcat list.gz | spinneret download - -o images
+  spinneret download metadata.parquet --field image_url -o images
+
+LIST is a text file with an address a line (empty lines and lines with # are skipped), a JSONL file
+with an object a line, or a Parquet file. - is standard input, text or JSONL.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = DOWNLOAD_EXAMPLES)]
+pub struct DownloadArgs {
+    /// The list of image addresses.
+    pub list: PathBuf,
+    /// Field of a JSONL object or column of a Parquet file that holds the address.
+    #[arg(long, value_name = "NAME", default_value = "url")]
+    pub field: String,
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// What `crawl` and `download` share.
+#[derive(Debug, clap::Args)]
+pub struct CommonArgs {
+    /// Folder for images, lists and state.
+    #[arg(short, long, value_name = "DIR", default_value = "spinneret-out")]
+    pub output: PathBuf,
+    /// How images are stored.
+    #[arg(long, value_enum, default_value_t = Format::Files)]
+    pub format: Format,
+    /// Worker processes of this machine [default: one a core]. 0: only workers that join.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Fetches under way at once in each worker.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub concurrency: usize,
+    /// Go on with the crawl that DIR holds.
+    #[arg(long)]
+    pub resume: bool,
+    /// Let workers from elsewhere join at ADDR, such as 0.0.0.0:8001.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    #[command(flatten)]
+    pub key: KeyArgs,
+    /// Pause between two requests to a host, in seconds [default: 0.25, and none for private hosts].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub delay: Option<Duration>,
+    /// Fetch what robots.txt forbids, too.
+    #[arg(long)]
+    pub ignore_robots: bool,
+    /// Fetch from private and loopback addresses, too.
+    #[arg(long)]
+    pub allow_private: bool,
+    /// Your address or mail, named to the sites in the User-Agent.
+    #[arg(long, value_name = "TEXT")]
+    pub contact: Option<String>,
+    /// A User-Agent of your own.
+    #[arg(long, value_name = "TEXT", conflicts_with = "contact")]
+    pub user_agent: Option<String>,
+    /// Longest time for one answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub timeout: Duration,
+    /// Longest silence of a server within an answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub read_timeout: Duration,
+    /// Tries for an address whose failure may pass (time-outs, broken connections, HTTP 5xx, 429).
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub attempts: u32,
+    /// Largest image in bytes; K, M and G are understood.
+    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
+    pub max_image: u64,
+    /// Largest page or stylesheet in bytes, decompressed.
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = bytes)]
+    pub max_page: u64,
+    /// Exit with status 1 if anything failed (what robots.txt forbids is no failure).
+    #[arg(long)]
+    pub strict: bool,
+    /// Print the summary as one JSON object on the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How images are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A file each.
+    Files,
+}
+
+/// Where the key comes from.
+#[derive(Debug, clap::Args)]
+pub struct KeyArgs {
+    /// File with the key that manager and workers share. Else the environment variable
+    /// SPINNERET_AUTHKEY, else, on one machine, a key file that the manager makes.
+    #[arg(long, value_name = "FILE")]
+    pub authkey_file: Option<PathBuf>,
+}
+
+const MANAGER_EXAMPLES: &str = "\
+Examples:
+  spinneret manager --register tasks:maxsize=1000 --register results
+  spinneret manager --listen 0.0.0.0:8001 --authkey-file key --register tasks
+
+Prints `listening on HOST:PORT` when it accepts connections; port 0 picks a free one. Ends on
+SIGTERM, on Ctrl-C, or when a client asks for it. Without a key, and on this machine alone, it makes
+one in a file that only you can read, where `spinneret worker` and `spinneret queue` look for it.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = MANAGER_EXAMPLES)]
+pub struct ManagerArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    pub listen: String,
+    /// A queue to serve. maxsize bounds it: a put to a full queue waits.
+    #[arg(long, value_name = "NAME[:maxsize=N]")]
+    pub register: Vec<Registration>,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// A queue to register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    pub name: String,
+    pub maxsize: Option<usize>,
+    pub max_deliveries: Option<u32>,
+}
+
+impl std::str::FromStr for Registration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':');
+        let name = parts.next().unwrap_or_default().to_owned();
+        if name.is_empty() {
+            return Err("a queue needs a name: NAME or NAME:maxsize=N".to_owned());
+        }
+        let mut registration = Self { name, maxsize: None, max_deliveries: None };
+        for part in parts {
+            let number = |value: &str| {
+                value.parse().map_err(|_| format!("{part:?}: {value:?} is not a whole number"))
+            };
+            match part.split_once('=') {
+                Some(("maxsize", value)) => registration.maxsize = Some(number(value)?),
+                Some(("max_deliveries", value)) => {
+                    registration.max_deliveries = Some(number(value)? as u32);
+                }
+                _ => return Err(format!("{part:?} is neither maxsize=N nor max_deliveries=N")),
+            }
+        }
+        Ok(registration)
+    }
+}
+
+const WORKER_EXAMPLES: &str = "\
+Examples:
+  spinneret worker 192.0.2.7:8001 --authkey-file key
+  spinneret worker 192.0.2.7:8001 --role images --concurrency 64 -o /mnt/images
+
+The worker takes pages, images or both from the crawl that listens there, and ends when that crawl
+is done. Images go to the crawl's own folder if this machine has it, else to DIR.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = WORKER_EXAMPLES)]
+pub struct WorkerArgs {
+    /// Where the crawl or the manager listens, as HOST:PORT.
+    pub address: String,
+    /// Read pages for links, download images, or both.
+    #[arg(long, default_value = "both", value_name = "ROLE", value_parser = ["links", "images", "both"])]
+    pub role: String,
+    /// Fetches under way at once.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub concurrency: usize,
+    /// Folder for images.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+impl WorkerArgs {
+    pub fn role(&self) -> Role {
+        // The parser admits no other names.
+        self.role.parse().unwrap_or_default()
+    }
+}
+
+const QUEUE_EXAMPLES: &str = "\
+Examples:
+  spinneret queue 127.0.0.1:8001 tasks put https://example.org/a.png
+  spinneret queue 127.0.0.1:8001 tasks put < items.txt
+  spinneret queue 127.0.0.1:8001 results get --max 10
+  spinneret queue 127.0.0.1:8001 tasks len
+  spinneret queue 127.0.0.1:8001 tasks dead --requeue";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = QUEUE_EXAMPLES)]
+pub struct QueueArgs {
+    /// Where the manager listens, as HOST:PORT.
+    pub address: String,
+    /// The queue.
+    pub name: String,
+    #[command(subcommand)]
+    pub action: QueueAction,
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueueAction {
+    /// Put items, each a text; without any, the lines of standard input.
+    Put {
+        items: Vec<String>,
+        /// Longest wait for room in a full queue, in seconds [default: as long as it takes].
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        timeout: Option<Duration>,
+    },
+    /// Get items and print one a line. An empty queue prints nothing.
+    Get {
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        max: usize,
+        /// Longest wait for the first, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+        timeout: Duration,
+    },
+    /// Print how many items wait.
+    Len,
+    /// Print the dead letters: deliveries, reason and item, separated by tabs.
+    Dead {
+        /// Put them back into the queue instead.
+        #[arg(long)]
+        requeue: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Folder for the images; a demo's folder there is replaced.
+    #[arg(short, long, value_name = "DIR", default_value = "spinneret-demo")]
+    pub output: PathBuf,
+    /// Only serve the site, at ADDR, for a look with a browser.
+    #[arg(long, value_name = "ADDR")]
+    pub serve: Option<String>,
+    /// Print the summary as one JSON object on the last line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn registrations_are_parsed_or_explained() {
+        let parse = |text: &str| text.parse::<Registration>();
+        assert_eq!(parse("tasks").unwrap().maxsize, None);
+        assert_eq!(parse("tasks:maxsize=5").unwrap().maxsize, Some(5));
+        assert!(parse("tasks:maxsize=x").unwrap_err().contains("whole number"));
+        assert!(parse("tasks:size=5").unwrap_err().contains("maxsize=N"));
+        assert!(parse(":maxsize=5").is_err());
+    }
+
+    #[test]
+    fn sizes_and_seconds_are_understood() {
+        assert_eq!(bytes("12"), Ok(12));
+        assert_eq!(bytes("2M"), Ok(2 << 20));
+        assert!(bytes("x").is_err() && bytes("99999999999G").is_err() && bytes("").is_err());
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("-1").is_err() && seconds("nan").is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! `spinneret crawl` and `spinneret download`.
+
+use std::path::Path;
+
+use anyhow::Context;
+use spinneret_crawler::address::{Address, Scope};
+use spinneret_crawler::crawl::{self, CrawlOptions, Ended, Source};
+use spinneret_crawler::fetch;
+use spinneret_crawler::report::Summary;
+
+use crate::args::{CommonArgs, CrawlArgs, DownloadArgs, Format};
+use crate::progress::Display;
+use crate::{Exit, UsageError, key, list};
+
+/// Saves every image of sites.
+pub async fn crawl(args: CrawlArgs) -> anyhow::Result<Exit> {
+    let mut seeds = Vec::new();
+    for url in &args.urls {
+        let seed = parse_seed(url)?;
+        if !args.common.allow_private {
+            refuse_private(&seed).await?;
+        }
+        seeds.push(seed);
+    }
+    let mut options = options(&args.common)?;
+    options.depth = args.depth;
+    options.scope = args.scope();
+    run(options, Source::Pages(seeds), &args.common).await
+}
+
+/// Saves the images of a list.
+pub async fn download(args: DownloadArgs) -> anyhow::Result<Exit> {
+    let list = list::open(&args.list, &args.field)?;
+    let mut options = options(&args.common)?;
+    options.scope = Scope::Any;
+    run(options, Source::Images(list), &args.common).await
+}
+
+fn options(args: &CommonArgs) -> anyhow::Result<CrawlOptions> {
+    if args.workers == Some(0) && args.listen.is_none() {
+        let why = "--workers 0 leaves all work to workers that join: say where with --listen ADDR";
+        return Err(UsageError(why.to_owned()).into());
+    }
+    match args.format {
+        Format::Files => {}
+    }
+    let mut options = CrawlOptions::new(&args.output);
+    if let Some(address) = &args.listen {
+        options.listen = Some((address.clone(), key::for_manager(&args.key, address)?));
+    }
+    if let Some(workers) = args.workers {
+        options.workers = workers;
+    }
+    options.concurrency = args.concurrency;
+    options.resume = args.resume;
+    options.delay = args.delay;
+    options.obey_robots = !args.ignore_robots;
+    options.allow_private = args.allow_private;
+    options.contact.clone_from(&args.contact);
+    options.user_agent.clone_from(&args.user_agent);
+    options.total_timeout = args.timeout;
+    options.read_timeout = args.read_timeout;
+    options.connect_timeout = options.connect_timeout.min(args.timeout);
+    options.attempts = args.attempts;
+    options.max_image_bytes = args.max_image;
+    options.max_page_bytes = args.max_page;
+    Ok(options)
+}
+
+async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow::Result<Exit> {
+    let interrupts = super::interrupts().context("cannot watch for Ctrl-C")?;
+    let output = options.output.clone();
+    let mut display = Display::new();
+    let ended = crawl::run(options, source, interrupts, &mut display).await;
+    display.finish();
+    match ended? {
+        Ended::Interrupted(summary) => {
+            print_summary(&summary, &output, args.json)?;
+            eprintln!("interrupted; the same command with --resume goes on");
+            Ok(Exit::Interrupted)
+        }
+        Ended::Done(summary) => {
+            print_summary(&summary, &output, args.json)?;
+            let failed = args.strict && summary.strict_failures() > 0;
+            Ok(if failed { Exit::Failures } else { Exit::Done })
+        }
+    }
+}
+
+/// Prints the summary, with `json` as one object on a line.
+pub(super) fn print_summary(summary: &Summary, output: &Path, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(summary)?);
+        return Ok(());
+    }
+    println!("pages fetched  {}", summary.pages);
+    println!("images found   {}", summary.images_found);
+    println!("images saved   {}", summary.images_saved);
+    println!("bytes          {}", summary.bytes);
+    println!("failures       {}", summary.failures.values().sum::<u64>());
+    for (cause, count) in &summary.failures {
+        println!("  {cause:<20} {count}");
+    }
+    println!("seconds        {:.2}", summary.seconds);
+    if !summary.failures.is_empty() {
+        eprintln!("each failure with its address: {}", output.join("failures.jsonl").display());
+    }
+    Ok(())
+}
+
+/// A seed as people type it: `example.org` means `http://example.org/`.
+fn parse_seed(text: &str) -> anyhow::Result<Address> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    Address::parse(&with_scheme).map_err(|error| UsageError(format!("{text}: {error}")).into())
+}
+
+/// Refuses a seed on a private host before anything is started. One that doesn't resolve is left to
+/// the crawl, which counts it as a failure.
+async fn refuse_private(seed: &Address) -> anyhow::Result<()> {
+    let host = seed.host().trim_matches(['[', ']']);
+    let Ok(found) = tokio::net::lookup_host((host, 0)).await else { return Ok(()) };
+    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
+    if let Some(private) = addresses.iter().find(|ip| fetch::is_private(**ip))
+        && addresses.iter().all(|ip| fetch::is_private(*ip))
+    {
+        anyhow::bail!(
+            "{seed} is refused: {host} is at the private address {private}; \
+             if you mean it, add --allow-private"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! `spinneret worker`.
+
+use spinneret_crawler::worker::{self, WorkerConfig};
+
+use crate::args::WorkerArgs;
+use crate::{Exit, key};
+
+/// Works for the crawl at an address until it is done.
+pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
+    let key = key::for_client(&args.key, &args.address)?;
+    let config = WorkerConfig {
+        manager: args.address.clone(),
+        key: key.as_bytes().to_vec(),
+        name: format!("worker-{}", std::process::id()),
+        role: args.role(),
+        concurrency: args.concurrency,
+        output: args.output.clone(),
+    };
+    let mut interrupts = super::interrupts()?;
+    eprintln!("working for {} ({}, {} at once)", args.address, config.role, config.concurrency);
+    let summary = tokio::select! {
+        summary = worker::run(&config) => summary?,
+        // What it had taken goes back with its connection, for other workers.
+        _ = interrupts.wait_for(|count| *count > 0) => return Ok(Exit::Interrupted),
+    };
+    println!("jobs done     {}", summary.reports);
+    println!("images saved  {}", summary.images);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,295 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const ALL: usize = usize::MAX;
+
+fn store(options: QueueOptions, items: &[&'static str]) -> Store {
+    let mut store = Store::new(options);
+    assert_eq!(offer(&mut store, items).0, Offer::Taken);
+    store
+}
+
+fn offer(store: &mut Store, items: &[&'static str]) -> (Offer, Vec<Bytes>) {
+    let mut items = items.iter().map(|item| Bytes::from_static(item.as_bytes())).collect();
+    let outcome = store.offer(&mut items);
+    (outcome, items.into())
+}
+
+/// Takes items without a deadline: their leases and contents.
+fn take(store: &mut Store, owner: Owner, max: usize) -> Vec<(u64, String)> {
+    take_until(store, owner, max, None)
+}
+
+fn take_until(
+    store: &mut Store,
+    owner: Owner,
+    max: usize,
+    until: Option<Instant>,
+) -> Vec<(u64, String)> {
+    match store.take(owner, max, ALL, until) {
+        Take::Items(given) => given.into_iter().map(|d| (d.lease, text(&d.payload))).collect(),
+        Take::Empty | Take::Closed => Vec::new(),
+    }
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn contents(taken: &[(u64, String)]) -> Vec<&str> {
+    taken.iter().map(|(_, item)| item.as_str()).collect()
+}
+
+fn leases(taken: &[(u64, String)]) -> Vec<u64> {
+    taken.iter().map(|(lease, _)| *lease).collect()
+}
+
+fn fail(reason: &str) -> Settle {
+    Settle::Fail { reason: reason.into() }
+}
+
+#[test]
+fn a_queued_item_costs_forty_bytes_and_its_payload() {
+    assert_eq!(size_of::<Item>(), 40);
+    assert!(size_of::<Held>() <= 64);
+}
+
+#[test]
+fn items_come_out_first_in_first_out() {
+    let mut store = store(QueueOptions::new(), &["a", "b", "c"]);
+    assert_eq!(contents(&take(&mut store, 1, 2)), ["a", "b"]);
+    assert_eq!(contents(&take(&mut store, 2, 9)), ["c"]);
+    assert_eq!(store.take(1, 1, ALL, None), Take::Empty);
+}
+
+#[test]
+fn a_bounded_queue_takes_what_fits_and_leaves_the_rest() {
+    let mut store = Store::new(QueueOptions::new().maxsize(2));
+    let (outcome, rest) = offer(&mut store, &["a", "b", "c"]);
+    assert_eq!((outcome, rest), (Offer::Full, vec![Bytes::from("c")]));
+    assert!(!store.concerns_putters());
+    take(&mut store, 1, 1);
+    assert!(store.concerns_putters(), "a leased item leaves room");
+    assert_eq!(offer(&mut store, &["c"]).0, Offer::Taken);
+}
+
+#[test]
+fn a_batch_stops_at_its_byte_limit_but_gives_at_least_one() {
+    let mut store = store(QueueOptions::new(), &["aaaa", "bbbb", "cccc"]);
+    let Take::Items(given) = store.take(1, 9, 2 * (4 + ITEM_HEAD), None) else { panic!("there are items") };
+    assert_eq!(given.len(), 2);
+    let Take::Items(given) = store.take(1, 9, 1, None) else { panic!("there are items") };
+    assert_eq!(text(&given[0].payload), "cccc");
+}
+
+#[test]
+fn done_items_are_gone_and_counted() {
+    let mut store = store(QueueOptions::new(), &["a", "b"]);
+    let taken = take(&mut store, 1, 2);
+    assert_eq!(store.stats().unfinished, 2);
+    let lost = store.settle(1, &leases(&taken), &Settle::Done, Instant::now());
+    assert_eq!(lost, [0; 0]);
+    let stats = store.stats();
+    assert_eq!((stats.puts, stats.delivered, stats.done, stats.unfinished), (2, 2, 2, 0));
+    assert!(store.is_finished());
+}
+
+#[test]
+fn a_lease_is_settled_by_its_owner_and_once() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new(), &["a"]);
+    let lease = take(&mut store, 1, 1)[0].0;
+    for how in [Settle::Done, Settle::Release, fail("x"), Settle::Extend { hold: SECOND }] {
+        assert_eq!(store.settle(2, &[lease], &how, now), [lease], "another's: {how:?}");
+    }
+    assert_eq!(store.settle(1, &[lease, lease, 99], &Settle::Done, now), [99, lease]);
+    assert_eq!(store.settle(1, &[lease], &Settle::Done, now), [lease]);
+    assert_eq!(store.stats().done, 1);
+}
+
+#[test]
+fn released_items_go_back_to_the_head_in_order() {
+    let mut store = store(QueueOptions::new(), &["a", "b", "c", "d"]);
+    let taken = take(&mut store, 1, 3);
+    let mut held = leases(&taken);
+    held.rotate_left(1);
+    store.settle(1, &held, &Settle::Release, Instant::now());
+    assert_eq!(contents(&take(&mut store, 1, 9)), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_release_does_not_use_up_deliveries() {
+    let mut store = store(QueueOptions::new().max_deliveries(2), &["a"]);
+    for round in 1..=10 {
+        let Take::Items(given) = store.take(1, 1, ALL, None) else { panic!("still there") };
+        assert_eq!(given[0].deliveries, round, "every delivery is counted");
+        store.settle(1, &[given[0].lease], &Settle::Release, Instant::now());
+    }
+    for _ in 0..2 {
+        assert_eq!(take(&mut store, 1, 1).len(), 1);
+        assert_eq!(store.owner_gone(1), 1);
+    }
+    assert_eq!(store.stats().dead, 1, "two of the deliveries counted");
+    assert_eq!(store.dead(0, 9, ALL)[0].deliveries, 12);
+}
+
+#[test]
+fn a_gone_owner_gives_its_items_back_in_order() {
+    let mut store = store(QueueOptions::new(), &["a", "b", "c", "d"]);
+    take(&mut store, 1, 1);
+    take(&mut store, 2, 1);
+    take(&mut store, 1, 1);
+    assert_eq!((store.held_by(1), store.held_by(2)), (2, 1));
+    assert_eq!(store.owner_gone(1), 2);
+    assert_eq!(contents(&take(&mut store, 3, 9)), ["a", "c", "d"]);
+    assert_eq!(store.owner_gone(1), 0);
+}
+
+#[test]
+fn an_item_delivered_too_often_becomes_a_dead_letter_with_the_reason() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new().max_deliveries(2), &["a"]);
+    take_until(&mut store, 1, 1, Some(now + SECOND));
+    assert_eq!(store.expire(now + SECOND), 1);
+    assert_eq!(store.stats().dead, 0);
+    take(&mut store, 1, 1);
+    store.owner_gone(1);
+    let dead = store.dead(0, 9, ALL);
+    assert_eq!((dead.len(), dead[0].deliveries, &*dead[0].reason), (1, 2, "connection lost"));
+    assert!(store.is_finished(), "a dead letter is not waited for");
+}
+
+#[test]
+fn a_deadline_takes_back_exactly_the_leases_that_are_over() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new(), &["a", "b", "c"]);
+    take_until(&mut store, 1, 1, Some(now + SECOND));
+    take_until(&mut store, 1, 1, Some(now + 2 * SECOND));
+    take(&mut store, 1, 1);
+    assert_eq!(store.next_deadline(), Some(now + SECOND));
+    assert_eq!(store.expire(now), 0);
+    assert_eq!(store.expire(now + SECOND), 1);
+    assert_eq!(store.next_deadline(), Some(now + 2 * SECOND));
+    assert_eq!(contents(&take(&mut store, 2, 9)), ["a"]);
+    assert_eq!(store.expire(now + 100 * SECOND), 1);
+    assert_eq!(store.stats().leased, 2, "a lease without deadline stays");
+    assert_eq!(store.next_deadline(), None);
+}
+
+#[test]
+fn the_reason_of_a_passed_deadline_is_said() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new().max_deliveries(1), &["a"]);
+    take_until(&mut store, 1, 1, Some(now));
+    store.expire(now);
+    assert_eq!(&*store.dead(0, 9, ALL)[0].reason, "lease deadline passed");
+}
+
+#[test]
+fn an_extended_lease_lasts_from_the_time_of_asking() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new(), &["a"]);
+    let lease = take_until(&mut store, 1, 1, Some(now + SECOND))[0].0;
+    let later = now + SECOND / 2;
+    store.settle(1, &[lease], &Settle::Extend { hold: 2 * SECOND }, later);
+    assert_eq!(store.next_deadline(), Some(later + 2 * SECOND));
+    assert_eq!(store.expire(now + 2 * SECOND), 0);
+    store.settle(1, &[lease], &Settle::Done, later);
+    assert_eq!(store.next_deadline(), None);
+}
+
+#[test]
+fn a_hold_beyond_the_end_of_time_has_no_deadline() {
+    let now = Instant::now();
+    let mut store = store(QueueOptions::new(), &["a"]);
+    let lease = take_until(&mut store, 1, 1, Some(now))[0].0;
+    store.settle(1, &[lease], &Settle::Extend { hold: Duration::MAX }, now);
+    assert_eq!(store.next_deadline(), None);
+    assert_eq!(store.stats().leased, 1);
+}
+
+#[test]
+fn a_failed_item_is_a_dead_letter_at_once() {
+    let mut store = store(QueueOptions::new(), &["a", "b"]);
+    let taken = take(&mut store, 1, 1);
+    store.settle(1, &leases(&taken), &fail("failed: no such host"), Instant::now());
+    let dead = store.dead(0, 9, ALL);
+    assert_eq!((&*dead[0].reason, dead[0].deliveries), ("failed: no such host", 1));
+    assert_eq!(store.stats().queued, 1);
+}
+
+#[test]
+fn a_returned_item_uses_up_its_deliveries() {
+    let mut store = store(QueueOptions::new().max_deliveries(2), &["a"]);
+    for left in [1, 0] {
+        let taken = take(&mut store, 1, 1);
+        let how = Settle::Return { reason: "holder panicked".into() };
+        store.settle(1, &leases(&taken), &how, Instant::now());
+        assert_eq!(store.stats().queued, left);
+    }
+    assert_eq!(&*store.dead(0, 9, ALL)[0].reason, "holder panicked");
+}
+
+#[test]
+fn no_delivery_limit_means_none() {
+    let mut store = store(QueueOptions::new().max_deliveries(0), &["a"]);
+    for _ in 0..100 {
+        assert_eq!(take(&mut store, 1, 1).len(), 1);
+        store.owner_gone(1);
+    }
+    assert_eq!(store.stats().dead, 0);
+}
+
+#[test]
+fn a_closed_queue_refuses_items_and_drains() {
+    let mut store = store(QueueOptions::new(), &["a"]);
+    store.close();
+    assert_eq!(offer(&mut store, &["b"]).0, Offer::Closed);
+    let taken = take(&mut store, 1, 1);
+    assert_eq!(store.take(2, 1, ALL, None), Take::Empty, "it may come back");
+    assert_eq!(store.take(1, 1, ALL, None), Take::Closed, "its holder would wait for itself");
+    store.settle(1, &leases(&taken), &Settle::Done, Instant::now());
+    assert_eq!(store.take(2, 1, ALL, None), Take::Closed);
+}
+
+#[test]
+fn an_item_comes_back_to_a_closed_queue() {
+    let mut store = store(QueueOptions::new(), &["a"]);
+    take(&mut store, 1, 1);
+    store.close();
+    store.owner_gone(1);
+    assert_eq!(contents(&take(&mut store, 2, 1)), ["a"]);
+}
+
+#[test]
+fn restored_items_are_as_if_never_taken() {
+    let mut store = store(QueueOptions::new().max_deliveries(1), &["a", "b", "c"]);
+    let Take::Items(given) = store.take(1, 2, ALL, None) else { panic!("there are items") };
+    let held: Vec<u64> = given.iter().map(|d| d.lease).collect();
+    store.settle(1, &held, &Settle::Done, Instant::now());
+    store.restore(given.into_iter().map(|d| (d.deliveries, d.payload)).collect());
+    assert_eq!(store.stats().done, 0);
+    assert_eq!(contents(&take(&mut store, 1, 9)), ["a", "b", "c"]);
+    store.owner_gone(1);
+    assert_eq!(store.stats().dead, 3, "each was tried once now");
+}
+
+#[test]
+fn dead_letters_are_paged_taken_once_and_requeued() {
+    let mut store = store(QueueOptions::new(), &["a", "b", "c", "d"]);
+    let taken = take(&mut store, 1, 4);
+    for lease in leases(&taken) {
+        store.settle(1, &[lease], &fail("x"), Instant::now());
+    }
+    let page = store.dead(0, 2, ALL);
+    assert_eq!(page.iter().map(|dead| text(&dead.payload)).collect::<Vec<_>>(), ["a", "b"]);
+    let next = store.dead(page[1].id, 9, 1);
+    assert_eq!(next.len(), 1, "the byte limit holds");
+    assert_eq!(store.drop_dead(&[page[0].id, page[0].id, 77]), [page[0].id, 77]);
+    assert_eq!(store.drop_dead(&[page[0].id]), [page[0].id]);
+    assert_eq!(store.requeue_dead(), 3);
+    assert_eq!(store.stats().dead, 0);
+    let Take::Items(given) = store.take(1, 9, ALL, None) else { panic!("there are items") };
+    assert_eq!(given.len(), 3);
+    assert!(given.iter().all(|delivery| delivery.deliveries == 1));
+}

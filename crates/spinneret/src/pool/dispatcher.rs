@@ -1,0 +1,268 @@
+//! A thread for each worker: starts the process, hands it jobs, and deals with its death.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::shared::{Job, Next, Shared};
+use crate::process::{Exit, Lost, StartError, WorkerProcess, put_job};
+use crate::task::TaskError;
+
+/// How many times in a row a worker may fail before it has done anything, until tasks are failed
+/// rather than kept waiting.
+const PATIENCE: u32 = 8;
+
+/// The pauses between such failures: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Dispatcher {
+    shared: Arc<Shared>,
+    /// Which of the pool's places it fills.
+    place: usize,
+    worker: Option<WorkerProcess>,
+    /// How many tasks the present worker has ended.
+    tasks: u32,
+    /// How long a task takes, as a moving average.
+    pace: Option<Duration>,
+    /// Failures since a worker last did anything.
+    failures: u32,
+    /// The messages of a chunk; kept for its memory.
+    out: Vec<u8>,
+}
+
+/// Counts a dispatcher as gone however it ends, so that `join` cannot wait for ever.
+struct Ends(Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.dispatcher_ends();
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn new(shared: Arc<Shared>, place: usize) -> Self {
+        Self {
+            shared,
+            place,
+            worker: None,
+            tasks: 0,
+            pace: None,
+            failures: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Works until the pool is closed and empty, or terminated. Reports how the first start went;
+    /// if badly, that is all.
+    pub(super) fn run(mut self, started: Sender<Result<(), StartError>>) {
+        // Declared first to be dropped last: after the worker.
+        let _ends = Ends(Arc::clone(&self.shared));
+        let first = self.start();
+        let failed = first.is_err();
+        // The pool may have seen another one fail, and listen no more; it terminates us then.
+        let _ = started.send(first);
+        drop(started);
+        if !failed {
+            while !self.shared.is_over() {
+                self.step();
+            }
+        }
+        if let Some(worker) = self.worker.take()
+            && !self.shared.is_terminated()
+        {
+            worker.retire();
+        }
+        self.shared.abandon(self.place, false);
+    }
+
+    fn step(&mut self) {
+        if self.worker.is_none() {
+            self.pause();
+            if self.shared.is_over() {
+                return;
+            }
+            if let Err(error) = self.start() {
+                self.failures = self.failures.saturating_add(1);
+                tracing::warn!(%error, failures = self.failures, "a worker process did not start");
+                self.give_up_one(&error);
+                return;
+            }
+        }
+        let limit = self.shared.settings.max_tasks_per_worker;
+        let limit = limit.map_or(usize::MAX, |most| most.saturating_sub(self.tasks) as usize);
+        match self.shared.next(self.place, limit, self.pace) {
+            Next::Run(jobs) => self.process(jobs),
+            Next::LookAfterWorker => {
+                if self
+                    .worker
+                    .as_ref()
+                    .is_some_and(|worker| !worker.handle().is_alive())
+                {
+                    self.lose(false);
+                }
+            }
+            Next::End => {}
+        }
+        if self
+            .shared
+            .settings
+            .max_tasks_per_worker
+            .is_some_and(|most| self.tasks >= most)
+            && let Some(worker) = self.worker.take()
+        {
+            worker.retire();
+            self.shared.abandon(self.place, false);
+        }
+    }
+
+    fn start(&mut self) -> Result<(), StartError> {
+        let mut worker = WorkerProcess::start()?;
+        if !self.shared.adopt(self.place, worker.handle()) {
+            worker.kill();
+        }
+        let greeted = worker
+            .greet()
+            .and_then(|()| worker.set_send_timeout(self.shared.settings.task_timeout));
+        if let Err(error) = greeted {
+            self.shared.abandon(self.place, false);
+            return Err(error);
+        }
+        self.worker = Some(worker);
+        self.tasks = 0;
+        Ok(())
+    }
+
+    /// Drops (kills, reaps) the worker. `useful` says whether it ended or was charged with a task,
+    /// which bounds how often that can happen.
+    fn lose(&mut self, useful: bool) {
+        self.worker = None;
+        self.failures = if useful {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
+        self.shared.abandon(self.place, true);
+    }
+
+    /// Waits before the next start, the longer the more failed.
+    fn pause(&self) {
+        if let Some(doublings) = self.failures.checked_sub(1) {
+            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+            self.shared
+                .pause(FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE));
+        }
+    }
+
+    /// Fails one task if workers have failed too often: its caller should not wait for ever.
+    fn give_up_one(&mut self, error: &StartError) {
+        if self.failures >= PATIENCE
+            && let Some(job) = self.shared.take_one(self.place)
+        {
+            let (signal, exit_code) = match error {
+                StartError::Died { signal, exit_code } => (*signal, *exit_code),
+                _ => (None, None),
+            };
+            let died = TaskError::WorkerDied {
+                signal,
+                exit_code,
+                out_of_memory: false,
+            };
+            self.shared.finish(self.place, job, Err(died));
+        }
+    }
+
+    /// Has the worker run a chunk. Every job of it is finished or back in the queue afterwards.
+    fn process(&mut self, mut jobs: VecDeque<Job>) {
+        let ends = self.encode(&mut jobs);
+        let Some(worker) = &mut self.worker else {
+            // Not reached: `step` starts one. The jobs would be safe all the same.
+            self.shared.requeue(self.place, jobs);
+            return;
+        };
+        let mut delivered = jobs.len();
+        if let Err(bytes) = worker.send(&self.out) {
+            delivered = ends.iter().take_while(|end| **end <= bytes).count();
+            // If it is not dead it does not read, and is of no more use. What it has answered so
+            // far still comes.
+            worker.kill();
+        }
+        let timeout = self.shared.settings.task_timeout;
+        let mut began = Instant::now();
+        while let Some(job) = jobs.pop_front() {
+            let lost = match worker.receive(timeout) {
+                Ok(outcome) => {
+                    let took = began.elapsed();
+                    began = Instant::now();
+                    self.pace = Some(self.pace.map_or(took, |pace| (pace * 7 + took) / 8));
+                    self.tasks = self.tasks.saturating_add(1);
+                    self.failures = 0;
+                    delivered = delivered.saturating_sub(1);
+                    self.shared.finish(self.place, job, outcome);
+                    continue;
+                }
+                Err(lost) => lost,
+            };
+            let charged = delivered > 0;
+            // One that is not dead is killed when it is dropped.
+            let exit = if lost == Lost::Died {
+                worker.wait()
+            } else {
+                Exit::default()
+            };
+            self.bury(job, &lost, exit, charged, &mut jobs);
+            self.shared.requeue(self.place, jobs);
+            self.lose(charged);
+            return;
+        }
+    }
+
+    /// Settles the job at which a worker was lost: finishes it, or puts it back before `rest`.
+    fn bury(&self, mut job: Job, lost: &Lost, exit: Exit, charged: bool, rest: &mut VecDeque<Job>) {
+        let Exit {
+            signal,
+            code: exit_code,
+            out_of_memory,
+        } = exit;
+        let error = match lost {
+            // `requeue` cancels it.
+            _ if self.shared.is_terminated() => return rest.push_front(job),
+            Lost::Died if !charged => return rest.push_front(job),
+            Lost::Died if job.attempts < self.shared.settings.retries => {
+                job.attempts += 1;
+                return rest.push_front(job);
+            }
+            Lost::Died => TaskError::WorkerDied {
+                signal,
+                exit_code,
+                out_of_memory,
+            },
+            Lost::TimedOut => TaskError::TimedOut {
+                after: self.shared.settings.task_timeout.unwrap_or_default(),
+            },
+            Lost::Broken(cause) => TaskError::Undecodable {
+                what: "the worker's reply".to_owned(),
+                cause: cause.clone(),
+            },
+        };
+        self.shared.finish(self.place, job, Err(error));
+    }
+
+    /// Writes the messages of the jobs to `out` and returns where each ends. A job that has no
+    /// message is finished and taken out.
+    fn encode(&mut self, jobs: &mut VecDeque<Job>) -> Vec<usize> {
+        self.out.clear();
+        let mut ends = Vec::with_capacity(jobs.len());
+        for job in std::mem::take(jobs) {
+            match put_job(&mut self.out, job.task, job.signature, &job.args) {
+                Ok(()) => {
+                    ends.push(self.out.len());
+                    jobs.push_back(job);
+                }
+                Err(error) => self.shared.finish(self.place, job, Err(error)),
+            }
+        }
+        ends
+    }
+}

@@ -1,0 +1,54 @@
+//! What pools refuse to do.
+
+use std::io;
+
+use crate::process::StartError;
+use crate::task::TaskError;
+
+/// Why a pool could not be started, or waited for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A setting that must be at least 1 is 0.
+    #[error("a process pool cannot have {0} = 0: give at least 1")]
+    Zero(&'static str),
+    /// A worker process could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system refused a thread.
+    #[error("a thread of the pool could not be started: {0}")]
+    Thread(#[source] io::Error),
+    /// `join` waits for the end of a pool, which would never come while it takes tasks.
+    #[error("the pool still takes tasks: call close() or terminate() before join()")]
+    NotClosed,
+}
+
+/// Why a task was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Its arguments could not be serialized. Nothing was submitted.
+    #[error("the arguments of the task `{task}` could not be serialized: {cause}")]
+    Unserializable {
+        /// The task's name.
+        task: &'static str,
+        /// The serializer's words.
+        cause: String,
+    },
+    /// The pool was closed or terminated.
+    #[error("the pool is closed: it takes no more tasks")]
+    Closed,
+}
+
+/// For callers that make no difference between a task that failed and one that was not taken.
+impl From<SubmitError> for TaskError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Unserializable { task, cause } => Self::Undecodable {
+                what: format!("the arguments of `{task}`"),
+                cause,
+            },
+            SubmitError::Closed => Self::Cancelled,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Results one by one, from inputs one by one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::error::SubmitError;
+use super::handle::undecodable;
+use super::shared::{Job, Shared, Ticket};
+use crate::task::{Outcome, Task, TaskError, decode, encode};
+
+/// How many inputs per worker may be on their way at once, unless chunks are larger.
+const WINDOW: usize = 64;
+
+/// While a result is at hand, how many inputs are taken before it is given out. More than one, so
+/// that the workers' supply grows; few, so that a slow source of inputs does not hold it up.
+const AHEAD: usize = 2;
+
+/// The iterator behind `imap` and `imap_unordered`.
+///
+/// It takes inputs only while the caller waits for a result, and never has more than a fixed number
+/// on their way, so that neither inputs nor results pile up. Dropping it cancels what has not begun.
+pub(super) struct Imap<'pool, T, I> {
+    shared: &'pool Shared,
+    task: std::marker::PhantomData<T>,
+    /// `None` once it is exhausted, or the pool takes no more.
+    inputs: Option<I>,
+    ordered: bool,
+    /// The most inputs that were taken and not yet given back.
+    window: u64,
+    taken: u64,
+    given: u64,
+    results: Receiver<(u64, Outcome<Vec<u8>>)>,
+    /// Cloned into every job; kept so that `results` never ends.
+    sender: Sender<(u64, Outcome<Vec<u8>>)>,
+    /// Results at hand, by the index of their input; at most `window`.
+    held: BTreeMap<u64, Outcome<Vec<u8>>>,
+    dropped: Arc<AtomicBool>,
+}
+
+impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
+    pub(super) fn new(shared: &'pool Shared, inputs: I, ordered: bool) -> Self {
+        let (sender, results) = channel();
+        let settings = &shared.settings;
+        let per_worker = WINDOW.max(settings.chunk_size.unwrap_or(0).saturating_mul(2));
+        Self {
+            shared,
+            task: std::marker::PhantomData,
+            inputs: Some(inputs),
+            ordered,
+            window: settings.workers.saturating_mul(per_worker) as u64,
+            taken: 0,
+            given: 0,
+            results,
+            sender,
+            held: BTreeMap::new(),
+            dropped: Arc::default(),
+        }
+    }
+
+    /// Submits inputs as far as the window allows.
+    fn top_up(&mut self) {
+        let mut ahead = 0;
+        while self.taken - self.given < self.window && (ahead < AHEAD || !self.is_ready()) {
+            let Some(args) = self.inputs.as_mut().and_then(Iterator::next) else {
+                self.inputs = None;
+                return;
+            };
+            let index = self.taken;
+            self.taken += 1;
+            ahead += 1;
+            match self.submit(index, &args) {
+                Ok(()) => {}
+                // The job was dropped, which delivered its outcome: `Cancelled`.
+                Err(SubmitError::Closed) => self.inputs = None,
+                Err(error) => drop(self.held.insert(index, Err(error.into()))),
+            }
+        }
+    }
+
+    fn submit(&self, index: u64, args: &T::Args) -> Result<(), SubmitError> {
+        let args = encode(args).map_err(|cause| SubmitError::Unserializable {
+            task: T::NAME,
+            cause: cause.to_string(),
+        })?;
+        let (results, dropped) = (self.sender.clone(), Arc::clone(&self.dropped));
+        let ticket = Ticket::Stream {
+            index,
+            results,
+            dropped,
+        };
+        self.shared
+            .submit(std::iter::once(Job::new::<T>(args, true, ticket)))
+    }
+
+    /// Whether the next result can be given out without waiting.
+    fn is_ready(&mut self) -> bool {
+        self.held.extend(self.results.try_iter());
+        if self.ordered {
+            self.held.contains_key(&self.given)
+        } else {
+            !self.held.is_empty()
+        }
+    }
+
+    fn take(&mut self) -> Option<Outcome<Vec<u8>>> {
+        if self.ordered {
+            self.held.remove(&self.given)
+        } else {
+            self.held.pop_first().map(|(_, outcome)| outcome)
+        }
+    }
+}
+
+impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Imap<'_, T, I> {
+    type Item = Outcome<T::Output>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.top_up();
+        if self.taken == self.given {
+            return None;
+        }
+        let outcome = loop {
+            if let Some(outcome) = self.take() {
+                break outcome;
+            }
+            match self.results.recv() {
+                Ok((index, outcome)) => drop(self.held.insert(index, outcome)),
+                // Not reached: we hold a sender ourselves.
+                Err(_) => break Err(TaskError::Cancelled),
+            }
+        };
+        self.given += 1;
+        Some(outcome.and_then(|bytes| decode(&bytes).map_err(|cause| undecodable(T::NAME, &cause))))
+    }
+}
+
+impl<T, I> Drop for Imap<'_, T, I> {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+    }
+}

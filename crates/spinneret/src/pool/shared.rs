@@ -1,0 +1,475 @@
+//! What a pool and its dispatchers share: the queue of jobs and the books.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::SubmitError;
+use super::handle::Slot;
+use crate::process::WorkerHandle;
+use crate::task::{Outcome, Task, TaskError};
+
+/// How often an idle dispatcher looks after its worker.
+const TICK: Duration = Duration::from_secs(1);
+
+/// An automatic chunk aims at this much work, which makes the journey a small part of it.
+const CHUNK_TIME: Duration = Duration::from_millis(20);
+
+/// The most tasks in an automatic chunk.
+const CHUNK_TASKS: usize = 256;
+
+/// A chunk is not extended beyond this many bytes of arguments.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// How a pool is set up.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) workers: usize,
+    pub(super) retries: u32,
+    pub(super) task_timeout: Option<Duration>,
+    pub(super) max_tasks_per_worker: Option<u32>,
+    /// `None`: chosen by how long tasks take.
+    pub(super) chunk_size: Option<usize>,
+}
+
+/// A task to run, with everything that is needed to run it again.
+///
+/// Dropping it undelivered cancels it, so that no caller waits for what will not come.
+pub(super) struct Job {
+    pub(super) task: &'static str,
+    pub(super) signature: u64,
+    pub(super) args: Vec<u8>,
+    /// How many workers died of it.
+    pub(super) attempts: u32,
+    /// Whether it may wait behind others in one worker. Those of `apply` may not: a long one would
+    /// hold up the next, which might even be waiting for each other.
+    pub(super) chunkable: bool,
+    /// `None` once the outcome is delivered.
+    ticket: Option<Ticket>,
+}
+
+/// Where the outcome goes.
+pub(super) enum Ticket {
+    /// To a handle.
+    Slot(Arc<Slot>),
+    /// To an iterator, with its index; the flag says that the iterator is gone.
+    Stream {
+        index: u64,
+        results: Sender<(u64, Outcome<Vec<u8>>)>,
+        dropped: Arc<AtomicBool>,
+    },
+}
+
+impl Job {
+    pub(super) fn new<T: Task>(args: Vec<u8>, chunkable: bool, ticket: Ticket) -> Self {
+        Self {
+            task: T::NAME,
+            signature: T::SIGNATURE,
+            args,
+            attempts: 0,
+            chunkable,
+            ticket: Some(ticket),
+        }
+    }
+
+    /// Marks the task as running; `false` if nobody wants it any more.
+    fn start(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::start)
+    }
+
+    fn requeue(&self) {
+        if let Some(Ticket::Slot(slot)) = &self.ticket {
+            slot.requeue();
+        }
+    }
+
+    fn deliver(mut self, outcome: Outcome<Vec<u8>>) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.finish(outcome);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.finish(Err(TaskError::Cancelled));
+        }
+    }
+}
+
+impl Ticket {
+    /// Whether the task is still wanted.
+    fn start(&self) -> bool {
+        match self {
+            Self::Slot(slot) => slot.start(),
+            Self::Stream { dropped, .. } => !dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn finish(self, outcome: Outcome<Vec<u8>>) {
+        match self {
+            Self::Slot(slot) => slot.finish(outcome),
+            // The iterator may be gone, with nobody left to tell.
+            Self::Stream { index, results, .. } => drop(results.send((index, outcome))),
+        }
+    }
+}
+
+/// A pool's state at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolSnapshot {
+    /// Tasks that no worker has begun.
+    pub queued: usize,
+    /// Tasks that run.
+    pub running: usize,
+    /// Tasks that returned a value.
+    pub done: u64,
+    /// Tasks that ended in a [`TaskError`], cancelled ones among them.
+    pub failed: u64,
+    /// Worker processes that died or were killed, and so had to be replaced. Those that reached
+    /// the maximum of tasks per worker do not count.
+    pub restarts: u64,
+    /// The workers; fewer than were asked for while some are being started anew.
+    pub workers: Vec<WorkerSnapshot>,
+}
+
+/// A worker process at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerSnapshot {
+    /// The process.
+    pub pid: u32,
+    /// How many tasks it has ended.
+    pub tasks: u64,
+    /// Whether it lives.
+    pub alive: bool,
+}
+
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    state: Mutex<State>,
+    /// Notified when there is work, and when the phase changes.
+    work: Condvar,
+    /// Notified when the last dispatcher ends.
+    ended: Condvar,
+}
+
+struct State {
+    phase: Phase,
+    queue: VecDeque<Job>,
+    /// One per dispatcher.
+    places: Vec<Place>,
+    /// Dispatchers that have not ended.
+    dispatchers: usize,
+    done: u64,
+    failed: u64,
+    restarts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closed,
+    Terminated,
+}
+
+#[derive(Default)]
+struct Place {
+    worker: Option<WorkerHandle>,
+    tasks: u64,
+    /// Jobs handed to the worker; it runs the first of them.
+    in_flight: usize,
+}
+
+/// What a dispatcher is to do next.
+pub(super) enum Next {
+    Run(VecDeque<Job>),
+    LookAfterWorker,
+    End,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings) -> Self {
+        let places = (0..settings.workers).map(|_| Place::default()).collect();
+        let state = State {
+            phase: Phase::Open,
+            queue: VecDeque::new(),
+            places,
+            dispatchers: 0,
+            done: 0,
+            failed: 0,
+            restarts: 0,
+        };
+        Self {
+            settings,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Appends jobs, all or none.
+    pub(super) fn submit(
+        &self,
+        jobs: impl ExactSizeIterator<Item = Job>,
+    ) -> Result<(), SubmitError> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Err(SubmitError::Closed);
+        }
+        let one = jobs.len() == 1;
+        state.queue.extend(jobs);
+        drop(state);
+        if one {
+            self.work.notify_one();
+        } else {
+            self.work.notify_all();
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state.lock().phase == Phase::Open
+    }
+
+    pub(super) fn is_terminated(&self) -> bool {
+        self.state.lock().phase == Phase::Terminated
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closed;
+        }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Cancels what is queued and kills the workers of what runs.
+    pub(super) fn terminate(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Terminated;
+        let queue = std::mem::take(&mut state.queue);
+        state.failed += queue.len() as u64;
+        for worker in state
+            .places
+            .iter()
+            .filter_map(|place| place.worker.as_ref())
+        {
+            worker.kill();
+        }
+        drop(state);
+        self.work.notify_all();
+        // Outside the lock: it wakes those who wait for the outcomes.
+        drop(queue);
+    }
+
+    pub(super) fn dispatcher_begins(&self) {
+        self.state.lock().dispatchers += 1;
+    }
+
+    pub(super) fn dispatcher_ends(&self) {
+        let mut state = self.state.lock();
+        state.dispatchers -= 1;
+        if state.dispatchers == 0 {
+            // Nobody is left to run what a dispatcher that panicked may have left behind.
+            let queue = std::mem::take(&mut state.queue);
+            state.failed += queue.len() as u64;
+            drop(state);
+            drop(queue);
+            self.ended.notify_all();
+        }
+    }
+
+    pub(super) fn wait_for_dispatchers(&self) {
+        let mut state = self.state.lock();
+        while state.dispatchers > 0 {
+            self.ended.wait(&mut state);
+        }
+    }
+
+    /// Makes a worker known, so that `terminate` can kill it; `false` if that came first.
+    pub(super) fn adopt(&self, place: usize, worker: WorkerHandle) -> bool {
+        let mut state = self.state.lock();
+        state.places[place] = Place {
+            worker: Some(worker),
+            ..Place::default()
+        };
+        state.phase != Phase::Terminated
+    }
+
+    /// Forgets a worker that is gone.
+    pub(super) fn abandon(&self, place: usize, died: bool) {
+        let mut state = self.state.lock();
+        state.places[place] = Place::default();
+        state.restarts += u64::from(died);
+    }
+
+    /// Whether there will be no more work.
+    pub(super) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
+    /// Waits for `time`, but no longer than the pool has a use for the dispatcher.
+    pub(super) fn pause(&self, time: Duration) {
+        let deadline = std::time::Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.is_over() && !self.work.wait_until(&mut state, deadline).timed_out() {}
+    }
+
+    /// Waits for work: at most `limit` tasks, which so far took `pace` each.
+    pub(super) fn next(&self, dispatcher: usize, limit: usize, pace: Option<Duration>) -> Next {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_over() {
+                return Next::End;
+            }
+            let chunk = state.take(&self.settings, limit, pace);
+            if !chunk.is_empty() {
+                state.places[dispatcher].in_flight = chunk.len();
+                return Next::Run(chunk);
+            }
+            // What was queued may all have been cancelled, and that may have been the last of it.
+            if !state.is_over() && self.work.wait_for(&mut state, TICK).timed_out() {
+                return Next::LookAfterWorker;
+            }
+        }
+    }
+
+    /// Takes one job, to be failed because no worker starts.
+    pub(super) fn take_one(&self, place: usize) -> Option<Job> {
+        let mut state = self.state.lock();
+        let job = state.take(&self.settings, 1, None).pop_front()?;
+        state.places[place].in_flight = 1;
+        Some(job)
+    }
+
+    /// Books the outcome of a job that a worker had, and delivers it.
+    pub(super) fn finish(&self, place: usize, job: Job, outcome: Outcome<Vec<u8>>) {
+        let mut state = self.state.lock();
+        let entry = &mut state.places[place];
+        entry.in_flight = entry.in_flight.saturating_sub(1);
+        entry.tasks += 1;
+        if outcome.is_ok() {
+            state.done += 1;
+        } else {
+            state.failed += 1;
+        }
+        drop(state);
+        job.deliver(outcome);
+    }
+
+    /// Puts jobs that a worker had back to the head of the queue, or cancels them if the pool was
+    /// terminated.
+    pub(super) fn requeue(&self, place: usize, jobs: VecDeque<Job>) {
+        let mut state = self.state.lock();
+        state.places[place].in_flight = 0;
+        if state.phase == Phase::Terminated {
+            state.failed += jobs.len() as u64;
+            drop(state);
+            drop(jobs);
+            return;
+        }
+        for job in jobs.into_iter().rev() {
+            job.requeue();
+            state.queue.push_front(job);
+        }
+        drop(state);
+        self.work.notify_all();
+    }
+
+    pub(super) fn snapshot(&self) -> PoolSnapshot {
+        let state = self.state.lock();
+        let in_flight: usize = state.places.iter().map(|place| place.in_flight).sum();
+        let running = state
+            .places
+            .iter()
+            .filter(|place| place.in_flight > 0)
+            .count();
+        let workers = state.places.iter().filter_map(|place| {
+            let worker = place.worker.as_ref()?;
+            Some(WorkerSnapshot {
+                pid: worker.pid(),
+                tasks: place.tasks,
+                alive: worker.is_alive(),
+            })
+        });
+        PoolSnapshot {
+            queued: state.queue.len() + in_flight - running,
+            running,
+            done: state.done,
+            failed: state.failed,
+            restarts: state.restarts,
+            workers: workers.collect(),
+        }
+    }
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            // What others run may yet come back to the queue; they are there to take it.
+            Phase::Closed => self.queue.is_empty(),
+            Phase::Terminated => true,
+        }
+    }
+
+    fn take(&mut self, settings: &Settings, limit: usize, pace: Option<Duration>) -> VecDeque<Job> {
+        let most = settings
+            .chunk_size
+            .unwrap_or_else(|| automatic(self.queue.len(), settings.workers, pace))
+            .min(limit);
+        let (mut chunk, mut bytes) = (VecDeque::new(), 0);
+        while let Some(next) = self.queue.front() {
+            let alone = !next.chunkable || chunk.len() >= most || bytes >= CHUNK_BYTES;
+            if alone && !chunk.is_empty() {
+                break;
+            }
+            let Some(job) = self.queue.pop_front() else {
+                break;
+            };
+            if job.start() {
+                bytes += job.args.len();
+                let chunkable = job.chunkable;
+                chunk.push_back(job);
+                if !chunkable {
+                    break;
+                }
+            } else {
+                self.failed += 1;
+            }
+        }
+        chunk
+    }
+}
+
+/// How many tasks to send at once: enough for [`CHUNK_TIME`] if they take as long as the ones
+/// before, few enough to leave a share for every worker, and one while nothing is known.
+fn automatic(queued: usize, workers: usize, pace: Option<Duration>) -> usize {
+    let Some(pace) = pace else { return 1 };
+    let timely = CHUNK_TIME.as_nanos() / pace.as_nanos().max(1);
+    let timely = usize::try_from(timely).unwrap_or(usize::MAX);
+    timely.min(queued / (4 * workers)).clamp(1, CHUNK_TASKS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn automatic_chunks_follow_the_pace_and_leave_shares() {
+        assert_eq!(automatic(1_000_000, 4, None), 1);
+        assert_eq!(automatic(1_000_000, 4, Some(Duration::from_secs(1))), 1);
+        assert_eq!(automatic(1_000_000, 4, Some(Duration::from_millis(1))), 20);
+        assert_eq!(automatic(1_000_000, 4, Some(Duration::ZERO)), CHUNK_TASKS);
+        assert_eq!(automatic(64, 4, Some(Duration::from_micros(1))), 4);
+        assert_eq!(automatic(1, 4, Some(Duration::from_micros(1))), 1);
+    }
+}

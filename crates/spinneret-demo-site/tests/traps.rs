@@ -66,6 +66,7 @@ async fn every_failure_fails_in_its_way_and_at_once() {
             }
             "unknown content coding" => {
                 assert_eq!(answer.header("content-encoding"), Some("x-cocoon"));
+                assert!(image::guess_format(&answer.body).is_err());
             }
             "redirects in a circle" => {
                 assert_eq!(answer.header("location"), Some("/loop/2"));

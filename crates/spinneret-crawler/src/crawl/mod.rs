@@ -36,6 +36,8 @@ const MAX_DELIVERIES: u32 = 4;
 const TICK: Duration = Duration::from_millis(250);
 /// How long an interrupted crawl waits for fetches under way.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long workers have to leave once there is no more work.
+const LEAVE: Duration = Duration::from_secs(3);
 /// Pause before an address is tried again; doubles with each try.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Our name in robots.txt.
@@ -139,7 +141,7 @@ pub async fn run(
         images: manager.queue(IMAGES_QUEUE)?,
     };
     let mut results = forward(manager.queue(RESULTS_QUEUE)?);
-    let mut workers = Workers::start(&options, manager.local_addr(), &key)?;
+    let mut workers = Workers::start(&options, manager.local_addr(), &key).await?;
 
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -197,7 +199,9 @@ pub async fn run(
         }
         crawl.record()?;
     }
-    workers.stop().await;
+    // Interrupted twice, nobody is waited for.
+    let patience = if *interrupt.borrow() > 1 { Duration::ZERO } else { LEAVE };
+    workers.stop(patience).await;
     manager.shutdown_async().await;
     Store::remove_parts(&options.output).map_err(|cause| StateError::Io {
         folder: options.output.clone(),

@@ -2,10 +2,11 @@
 //! die.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use spinneret::manager::AuthKey;
 use spinneret::pool::PoolError;
-use spinneret::{ProcessPool, TaskError, TaskHandle};
+use spinneret::{ProcessPool, TaskHandle};
 
 use super::CrawlOptions;
 use crate::worker::{self, Role, WorkerConfig, WorkerSummary};
@@ -41,22 +42,19 @@ pub async fn crawl_worker(config: WorkerConfig) -> Result<WorkerSummary, String>
 
 impl Workers {
     /// Starts the processes that the options ask for.
-    pub fn start(
+    pub async fn start(
         options: &CrawlOptions,
         manager: SocketAddr,
         key: &AuthKey,
     ) -> Result<Self, WorkersError> {
-        if options.workers == 0 {
-            return Ok(Self {
-                pool: None,
-                running: Vec::new(),
-            });
+        let workers = options.workers;
+        if workers == 0 {
+            return Ok(Self { pool: None, running: Vec::new() });
         }
-        let pool = ProcessPool::builder()
-            .workers(options.workers)
-            .retries(RESTARTS)
-            .build()?;
-        let running = (0..options.workers)
+        // Starting waits for the processes to report, and the manager runs on this thread.
+        let start = move || ProcessPool::builder().workers(workers).retries(RESTARTS).build();
+        let pool = blocking(start).await??;
+        let running = (0..workers)
             .map(|number| {
                 let config = WorkerConfig {
                     manager: manager.to_string(),
@@ -70,10 +68,7 @@ impl Workers {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| WorkersError::Stopped(error.to_string()))?;
-        Ok(Self {
-            pool: Some(pool),
-            running,
-        })
+        Ok(Self { pool: Some(pool), running })
     }
 
     /// Why no worker is left, once, if that is so before the crawl's queues were closed.
@@ -92,17 +87,26 @@ impl Workers {
         ))
     }
 
-    /// Ends the processes, which leave by themselves once the queues are closed.
-    pub async fn stop(self) {
-        for worker in self.running {
-            let _: Result<_, _> =
-                tokio::time::timeout(std::time::Duration::from_secs(2), worker).await;
-        }
+    /// Ends the processes. Once the queues are closed they leave by themselves; those that take
+    /// longer than `patience` are killed.
+    pub async fn stop(self, patience: Duration) {
+        let all = async {
+            for worker in self.running {
+                // How it ended no longer matters: every result is in.
+                let _ = worker.await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, all).await;
         if let Some(pool) = self.pool {
-            let _: Result<(), TaskError> = {
+            let end = move || {
                 pool.terminate();
-                Ok(())
+                drop(pool);
             };
+            let _ = blocking(end).await;
         }
     }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, WorkersError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| WorkersError::Stopped(error.to_string()))
 }

@@ -182,18 +182,21 @@ fn orb(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, sway: f32) {
 fn spider(canvas: &mut Canvas, colours: &Palette, at: (f32, f32), size: f32, rng: &mut Rng) {
     let stance = rng.between(-0.08, 0.08);
     let fat = rng.between(0.24, 0.32) * size;
-    canvas.fill(colours.body, 1.0, |x, y| {
+    let legs = [-1.05_f32, -0.45, 0.25, 0.9].map(|leg| {
+        let angle = leg + stance * leg;
+        let hip = (0.08 * size, (leg * 0.09 - 0.12) * size);
+        let knee = (
+            hip.0 + angle.cos() * 0.42 * size,
+            hip.1 + (angle.sin() * 0.42 - 0.06) * size,
+        );
+        let foot = (knee.0 + 0.3 * size, knee.1 + (angle * 0.34 + 0.06) * size);
+        (hip, knee, foot)
+    });
+    canvas.fill_near(at, size * 1.1, colours.body, 1.0, |x, y| {
         let (x, y) = (x - at.0, y - at.1);
         let mut nearest = f32::MAX;
-        for leg in [-1.05_f32, -0.45, 0.25, 0.9] {
+        for (hip, knee, foot) in legs {
             // Mirrored: one side is painted with the other.
-            let angle = leg + stance * leg;
-            let hip = (0.08 * size, (leg * 0.09 - 0.12) * size);
-            let knee = (
-                hip.0 + angle.cos() * 0.42 * size,
-                hip.1 + (angle.sin() * 0.42 - 0.06) * size,
-            );
-            let foot = (knee.0 + 0.3 * size, knee.1 + (angle * 0.34 + 0.06) * size);
             nearest = nearest
                 .min(segment(x.abs(), y, hip, knee) - 0.035 * size)
                 .min(segment(x.abs(), y, knee, foot) - 0.022 * size);
@@ -207,7 +210,7 @@ fn spider(canvas: &mut Canvas, colours: &Palette, at: (f32, f32), size: f32, rng
             ))
             .min(ellipse(x, y, (0.0, 0.26 * size), (fat, fat * 1.35)))
     });
-    canvas.fill(colours.accent, 0.95, |x, y| {
+    canvas.fill_near(at, size * 0.6, colours.accent, 0.95, |x, y| {
         let (x, y) = (x - at.0, y - at.1);
         ellipse(x, y, (0.0, 0.26 * size), (fat * 0.16, fat * 0.85)).min(ellipse(
             x,
@@ -216,13 +219,9 @@ fn spider(canvas: &mut Canvas, colours: &Palette, at: (f32, f32), size: f32, rng
             (fat * 0.6, fat * 0.14),
         ))
     });
-    canvas.fill(colours.silk, 1.0, |x, y| {
-        ellipse(
-            (x - at.0).abs(),
-            y - at.1,
-            (0.06 * size, -0.27 * size),
-            (0.03 * size, 0.03 * size),
-        )
+    canvas.fill_near(at, size * 0.4, colours.silk, 1.0, |x, y| {
+        let eye = (0.06 * size, -0.27 * size);
+        ellipse((x - at.0).abs(), y - at.1, eye, (0.03 * size, 0.03 * size))
     });
 }
 
@@ -232,11 +231,11 @@ fn dew(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, phase: f32) {
         let centre = (rng.between(-0.9, 0.9), rng.between(-0.9, 0.9));
         let twinkle = 0.8 + 0.2 * ((phase + f32::from(drop) / 9.0) * TAU).sin();
         let radius = rng.between(0.06, 0.17) * twinkle;
-        canvas.fill(colours.accent, 0.55, |x, y| {
+        canvas.fill_near(centre, radius, colours.accent, 0.55, |x, y| {
             ellipse(x, y, centre, (radius, radius))
         });
         canvas.glow([1.0; 3], 0.7, centre, radius * 1.1);
-        canvas.fill([1.0; 3], 0.95, |x, y| {
+        canvas.fill_near(centre, radius, [1.0; 3], 0.95, |x, y| {
             let light = (centre.0 - radius * 0.35, centre.1 - radius * 0.35);
             ellipse(x, y, light, (radius * 0.28, radius * 0.28))
         });

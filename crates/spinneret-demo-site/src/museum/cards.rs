@@ -68,8 +68,9 @@ pub(super) fn build(site: &mut Builder) {
     let body = format!(
         "<p class=\"lead\">Some pictures are never in the text: they stand on the cards that are \
          passed around, on the tabs of browsers, on the cover of a film.</p>\n{}\
-         <table background=\"/img/cards/ground.png\"><tr><td>And some lie under a table, as \
-         they did in the last century.</td></tr></table>\n",
+         <table background=\"/img/cards/ground.png\"><tr>\
+         <td style=\"color: #fff; text-shadow: 0 0 4px #000\">And some lie under a table, as they \
+         did in the last century.</td></tr></table>\n",
         gallery(&figures)
     );
     open(site, "/ways/cards", "On the side", head, &body);

@@ -44,6 +44,7 @@ pub(super) fn build(site: &mut Builder) {
          <li><a href=\"/broken/room-on-fire\">A room that is on fire</a></li>\n\
          <li><a href=\"/broken/shredded\">A page that was packed and then shredded</a></li>\n\
          <li><a href=\"/forever/1\">A corridor that grows as you walk</a></li>\n</ul>\n\
+         <h2>One survivor</h2>\n\
          {}<h2>Other drawers</h2>\n<ul class=\"rooms\">\n\
          <li><a href=\"names\">Strange names</a></li>\n\
          <li><a href=\"malformed\">Malformed links</a></li>\n</ul>\n",
@@ -115,6 +116,8 @@ fn by_body(site: &mut Builder, whole: &Bytes) -> Vec<Exhibit> {
     let png = Some("image/png");
     let page = frame("Not an image", "", "<p>Welcome! Please log in.</p>\n");
     let start = &whole[..33];
+    // Not the image itself: clients that overlook the coding would be right by accident.
+    let cocoon: Vec<u8> = whole.iter().map(|byte| byte ^ 0x5a).collect();
     let mut half = art::jpeg(&super::plate(Motif::Dew, 4, 1301));
     half.truncate(half.len() / 2);
     let shown: [(&str, &'static str, &'static str, Resource); 9] = [
@@ -170,7 +173,7 @@ fn by_body(site: &mut Builder, whole: &Bytes) -> Vec<Exhibit> {
             "unknown-coding.png",
             "unknown content coding",
             "Packed in a way that nobody can undo.",
-            Resource::bytes(png, whole.clone()).with_header("Content-Encoding", "x-cocoon"),
+            Resource::bytes(png, cocoon).with_header("Content-Encoding", "x-cocoon"),
         ),
     ];
     let mut exhibits = Vec::new();

@@ -215,7 +215,8 @@ fn lobby(site: &mut Builder) {
          <li><a href=\"/cabinet/\">The cabinet of failures</a>: everything here is broken, on \
          purpose.</li>\n</ul>\n\
          <p>The <a href=\"/private/\">storerooms</a> and the <a href=\"/private/ledger\">ledger</a> \
-         are for staff, says <code>robots.txt</code>; the <a href=\"/private/visitors/\">visitors' corner</a> of the storerooms is open.</p>\n\
+         are for staff, says <code>robots.txt</code>; \
+         the <a href=\"/private/visitors/\">visitors' corner</a> of the storerooms is open.</p>\n\
          <!-- Taken down for cleaning: <img src=\"/img/ghost-of-the-lobby.png\"> -->\n",
         gallery(&figures)
     );

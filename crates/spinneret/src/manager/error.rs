@@ -49,7 +49,9 @@ pub enum KeyError {
 #[non_exhaustive]
 pub enum ManagerError {
     /// Another program listens on the address.
-    #[error("cannot listen on {address}: it is in use; stop the other program or choose another port")]
+    #[error(
+        "cannot listen on {address}: it is in use; stop the other program or choose another port"
+    )]
     AddressInUse {
         /// The address as it was given.
         address: String,
@@ -171,7 +173,9 @@ pub enum ManagerError {
         reason: String,
     },
     /// The lease is no longer held: its time ran out, so its item went back and may run again.
-    #[error("the lease is gone: its time ran out, and its item may be given to another; hold longer or extend")]
+    #[error(
+        "the lease is gone: its time ran out, and its item may be given to another; hold longer or extend"
+    )]
     LeaseLost,
     /// Too many requests of this connection are waiting.
     #[error("too many requests of this connection wait for the manager: use fewer at a time")]
@@ -230,7 +234,10 @@ impl<T> PutError<T> {
         match self {
             Self::Full(item) => PutError::Full(change(item)),
             Self::Closed(item) => PutError::Closed(change(item)),
-            Self::Manager { error, item } => PutError::Manager { error, item: change(item) },
+            Self::Manager { error, item } => PutError::Manager {
+                error,
+                item: change(item),
+            },
         }
     }
 }
@@ -241,9 +248,10 @@ impl<T> fmt::Debug for PutError<T> {
         match self {
             Self::Full(_) => f.write_str("Full(..)"),
             Self::Closed(_) => f.write_str("Closed(..)"),
-            Self::Manager { error, .. } => {
-                f.debug_struct("Manager").field("error", error).finish_non_exhaustive()
-            }
+            Self::Manager { error, .. } => f
+                .debug_struct("Manager")
+                .field("error", error)
+                .finish_non_exhaustive(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The queue as its users see it: items of a Rust type, in and out.
 
 mod blocking;
+mod waiting;
 
 use std::{
     any::type_name,
@@ -15,9 +16,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     error::{GetError, ManagerError, PutError, Undecodable},
     items::{decode, encode, unexpected},
-    lease::{Lease, LeaseToken, finish, settle},
+    lease::{Lease, LeaseToken, settle},
     link::Link,
-    store::{Delivery, QueueStats, Settle},
+    store::{Delivery, Settle},
     wire::{LONGEST_REASON, Name, PutEnd, Reply, Request, Wait, clip},
 };
 
@@ -60,160 +61,10 @@ where
     T: Serialize + DeserializeOwned,
 {
     pub(crate) fn new(link: Link, name: Name) -> Self {
-        Self { link, name, items: PhantomData }
-    }
-
-    /// Async twin of [`put`](Self::put).
-    pub async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_within(item, None).await
-    }
-
-    /// Async twin of [`put_timeout`](Self::put_timeout).
-    pub async fn put_timeout_async(&self, item: T, wait: Duration) -> Result<(), PutError<T>> {
-        self.put_within(item, Some(wait)).await
-    }
-
-    /// Async twin of [`try_put`](Self::try_put).
-    pub async fn try_put_async(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_within(item, Some(Duration::ZERO)).await
-    }
-
-    /// Async twin of [`put_many`](Self::put_many).
-    pub async fn put_many_async(&self, items: Vec<T>) -> Result<(), PutError<Vec<T>>> {
-        self.put_all_within(items, None).await
-    }
-
-    /// Async twin of [`put_many_timeout`](Self::put_many_timeout).
-    pub async fn put_many_timeout_async(
-        &self,
-        items: Vec<T>,
-        wait: Duration,
-    ) -> Result<(), PutError<Vec<T>>> {
-        self.put_all_within(items, Some(wait)).await
-    }
-
-    /// Async twin of [`get`](Self::get).
-    pub async fn get_async(&self) -> Result<T, GetError> {
-        self.get_within(1, Wait::Forever).await.and_then(first)
-    }
-
-    /// Async twin of [`get_timeout`](Self::get_timeout).
-    pub async fn get_timeout_async(&self, wait: Duration) -> Result<T, GetError> {
-        self.get_within(1, Some(wait).into()).await.and_then(first)
-    }
-
-    /// Async twin of [`try_get`](Self::try_get).
-    pub async fn try_get_async(&self) -> Result<T, GetError> {
-        self.get_within(1, Wait::No).await.and_then(first)
-    }
-
-    /// Async twin of [`get_many`](Self::get_many).
-    pub async fn get_many_async(&self, max: usize, wait: Duration) -> Result<Vec<T>, GetError> {
-        self.get_within(max, Some(wait).into()).await
-    }
-
-    /// Async twin of [`lease`](Self::lease).
-    pub async fn lease_async(&self, hold: Duration) -> Result<Lease<T>, GetError> {
-        self.lease_within(1, hold, Wait::Forever).await.and_then(first)
-    }
-
-    /// Async twin of [`lease_timeout`](Self::lease_timeout).
-    pub async fn lease_timeout_async(
-        &self,
-        hold: Duration,
-        wait: Duration,
-    ) -> Result<Lease<T>, GetError> {
-        self.lease_within(1, hold, Some(wait).into()).await.and_then(first)
-    }
-
-    /// Async twin of [`lease_many`](Self::lease_many).
-    pub async fn lease_many_async(
-        &self,
-        max: usize,
-        hold: Duration,
-        wait: Duration,
-    ) -> Result<Vec<Lease<T>>, GetError> {
-        self.lease_within(max, hold, Some(wait).into()).await
-    }
-
-    /// Async twin of [`task_done`](Self::task_done).
-    pub async fn task_done_async(&self, lease: impl Into<LeaseToken>) -> Result<(), ManagerError> {
-        let token: LeaseToken = lease.into();
-        token.done_async().await
-    }
-
-    /// Async twin of [`task_done_many`](Self::task_done_many).
-    pub async fn task_done_many_async<L: Into<LeaseToken>>(
-        &self,
-        leases: impl IntoIterator<Item = L>,
-    ) -> Result<Vec<u64>, ManagerError> {
-        finish(leases.into_iter().map(Into::into).collect()).await
-    }
-
-    /// Async twin of [`extend_many`](Self::extend_many).
-    pub async fn extend_many_async<L: AsRef<LeaseToken>>(
-        &self,
-        leases: &[L],
-        hold: Duration,
-    ) -> Result<Vec<u64>, ManagerError> {
-        let leases = leases.iter().map(|lease| lease.as_ref().id()).collect();
-        settle(&self.link, &self.name, leases, Settle::Extend { hold }).await
-    }
-
-    /// Async twin of [`join`](Self::join).
-    pub async fn join_async(&self) -> Result<(), ManagerError> {
-        self.join_within(Wait::Forever).await.map(drop)
-    }
-
-    /// Async twin of [`join_timeout`](Self::join_timeout).
-    pub async fn join_timeout_async(&self, wait: Duration) -> Result<bool, ManagerError> {
-        self.join_within(Some(wait).into()).await
-    }
-
-    /// Async twin of [`len`](Self::len).
-    pub async fn len_async(&self) -> Result<usize, ManagerError> {
-        Ok(usize::try_from(self.stats_async().await?.queued).unwrap_or(usize::MAX))
-    }
-
-    /// Async twin of [`stats`](Self::stats).
-    pub async fn stats_async(&self) -> Result<QueueStats, ManagerError> {
-        match self.link.call(Request::Stats { queue: self.name.clone() }).await? {
-            Reply::Stats(stats) => Ok(stats),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Async twin of [`close`](Self::close).
-    pub async fn close_async(&self) -> Result<(), ManagerError> {
-        self.link.call(Request::Close { queue: self.name.clone() }).await.map(drop)
-    }
-
-    /// Async twin of [`dead`](Self::dead).
-    pub async fn dead_async(&self, max: usize) -> Result<Vec<DeadLetter<T>>, ManagerError> {
-        let found = self.dead_letters(max).await?;
-        Ok(found.into_iter().map(|(_, letter)| letter).collect())
-    }
-
-    /// Async twin of [`take_dead`](Self::take_dead). If its future is dropped before its end, dead
-    /// letters may be gone.
-    pub async fn take_dead_async(&self, max: usize) -> Result<Vec<DeadLetter<T>>, ManagerError> {
-        let found = self.dead_letters(max).await?;
-        let ids = found.iter().map(|(id, _)| *id).collect();
-        // Two may see the same letter; it belongs to the one who removes it.
-        let taken = match self.link.call(Request::DropDead { queue: self.name.clone(), ids }).await {
-            Ok(Reply::Lost(taken)) => taken,
-            Ok(other) => return Err(unexpected(&other)),
-            Err(error) => return Err(error),
-        };
-        let mine = found.into_iter().filter(|(id, _)| !taken.contains(id));
-        Ok(mine.map(|(_, letter)| letter).collect())
-    }
-
-    /// Async twin of [`requeue_dead`](Self::requeue_dead).
-    pub async fn requeue_dead_async(&self) -> Result<usize, ManagerError> {
-        match self.link.call(Request::RequeueDead { queue: self.name.clone() }).await? {
-            Reply::Count(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
-            other => Err(unexpected(&other)),
+        Self {
+            link,
+            name,
+            items: PhantomData,
         }
     }
 
@@ -268,9 +119,16 @@ where
     ) -> Result<(usize, PutEnd), ManagerError> {
         let limit = self.link.max_item();
         if let Some(item) = items.iter().find(|item| item.len() > limit) {
-            return Err(ManagerError::TooLarge { size: item.len(), limit });
+            return Err(ManagerError::TooLarge {
+                size: item.len(),
+                limit,
+            });
         }
-        let put = Request::Put { queue: self.name.clone(), wait, items };
+        let put = Request::Put {
+            queue: self.name.clone(),
+            wait,
+            items,
+        };
         match self.link.call(put).await? {
             Reply::Put { accepted, end } => Ok((accepted as usize, end)),
             other => Err(unexpected(&other)),
@@ -279,9 +137,17 @@ where
 
     async fn get_within(&self, max: usize, wait: Wait) -> Result<Vec<T>, GetError> {
         let (mut items, mut leases) = (Vec::new(), Vec::new());
-        let mut unconfirmed =
-            Unconfirmed { link: &self.link, queue: &self.name, items: Vec::new() };
-        for Taken { item, token, payload } in self.take(max, None, wait).await? {
+        let mut unconfirmed = Unconfirmed {
+            link: &self.link,
+            queue: &self.name,
+            items: Vec::new(),
+        };
+        for Taken {
+            item,
+            token,
+            payload,
+        } in self.take(max, None, wait).await?
+        {
             items.push(item);
             leases.push(token.id());
             unconfirmed.items.push((token.deliveries(), payload));
@@ -304,7 +170,10 @@ where
         wait: Wait,
     ) -> Result<Vec<Lease<T>>, GetError> {
         let taken = self.take(max, Some(hold), wait).await?;
-        Ok(taken.into_iter().map(|Taken { item, token, .. }| Lease::new(item, token)).collect())
+        Ok(taken
+            .into_iter()
+            .map(|Taken { item, token, .. }| Lease::new(item, token))
+            .collect())
     }
 
     /// Takes items, at least one.
@@ -315,7 +184,12 @@ where
         wait: Wait,
     ) -> Result<Vec<Taken<T>>, GetError> {
         let max = u32::try_from(max).unwrap_or(u32::MAX);
-        let lease = Request::Lease { queue: self.name.clone(), max, hold, wait };
+        let lease = Request::Lease {
+            queue: self.name.clone(),
+            max,
+            hold,
+            wait,
+        };
         let given = match self.link.call(lease).await? {
             Reply::Leased(given) => given,
             Reply::Empty => return Err(GetError::Empty),
@@ -325,14 +199,27 @@ where
         // All of them before any is decoded: a `T` that panics in this leaves none behind.
         let given: Vec<_> = given
             .into_iter()
-            .map(|Delivery { lease, deliveries, payload }| {
-                (LeaseToken::new(&self.link, &self.name, lease, deliveries), payload)
-            })
+            .map(
+                |Delivery {
+                     lease,
+                     deliveries,
+                     payload,
+                 }| {
+                    (
+                        LeaseToken::new(&self.link, &self.name, lease, deliveries),
+                        payload,
+                    )
+                },
+            )
             .collect();
         let (mut good, mut bad) = (Vec::with_capacity(given.len()), Vec::new());
         for (token, payload) in given {
             match decode(&payload) {
-                Ok(item) => good.push(Taken { item, token, payload }),
+                Ok(item) => good.push(Taken {
+                    item,
+                    token,
+                    payload,
+                }),
                 Err(error) => bad.push((token, error)),
             }
         }
@@ -341,7 +228,11 @@ where
     }
 
     /// Makes items that cannot be read dead letters; an error if there were no others.
-    fn bury(&self, bad: Vec<(LeaseToken, Undecodable)>, no_others: bool) -> Result<(), Undecodable> {
+    fn bury(
+        &self,
+        bad: Vec<(LeaseToken, Undecodable)>,
+        no_others: bool,
+    ) -> Result<(), Undecodable> {
         let mut first = None;
         for (token, error) in bad {
             tracing::warn!(queue = self.name.as_str(), %error, "an item became a dead letter");
@@ -349,7 +240,11 @@ where
             let reason = clip(&reason, LONGEST_REASON).into();
             let (queue, leases) = (self.name.clone(), vec![token.id()]);
             token.forget();
-            self.link.tell(Request::Settle { queue, leases, how: Settle::Fail { reason } });
+            self.link.tell(Request::Settle {
+                queue,
+                leases,
+                how: Settle::Fail { reason },
+            });
             first.get_or_insert(error);
         }
         match first {
@@ -359,7 +254,14 @@ where
     }
 
     async fn join_within(&self, wait: Wait) -> Result<bool, ManagerError> {
-        match self.link.call(Request::Join { queue: self.name.clone(), wait }).await? {
+        match self
+            .link
+            .call(Request::Join {
+                queue: self.name.clone(),
+                wait,
+            })
+            .await?
+        {
             Reply::Joined(all_done) => Ok(all_done),
             other => Err(unexpected(&other)),
         }
@@ -371,7 +273,11 @@ where
         while found.len() < max {
             let after = found.last().map_or(0, |(id, _)| *id);
             let left = u32::try_from(max - found.len()).unwrap_or(u32::MAX);
-            let ask = Request::Dead { queue: self.name.clone(), after, max: left };
+            let ask = Request::Dead {
+                queue: self.name.clone(),
+                after,
+                max: left,
+            };
             let more = match self.link.call(ask).await? {
                 Reply::Dead(more) => more,
                 other => return Err(unexpected(&other)),
@@ -381,7 +287,14 @@ where
             }
             found.extend(more.into_iter().map(|dead| {
                 let (deliveries, reason) = (dead.deliveries, dead.reason.to_string());
-                (dead.id, DeadLetter { item: decode(&dead.payload), reason, deliveries })
+                (
+                    dead.id,
+                    DeadLetter {
+                        item: decode(&dead.payload),
+                        reason,
+                        deliveries,
+                    },
+                )
             }));
         }
         Ok(found)
@@ -397,13 +310,19 @@ impl<T> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self { link: self.link.clone(), name: self.name.clone(), items: PhantomData }
+        Self {
+            link: self.link.clone(),
+            name: self.name.clone(),
+            items: PhantomData,
+        }
     }
 }
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -426,7 +345,10 @@ impl Drop for Unconfirmed<'_> {
     fn drop(&mut self) {
         if !self.items.is_empty() {
             let items = std::mem::take(&mut self.items);
-            self.link.tell(Request::Restore { queue: self.queue.clone(), items });
+            self.link.tell(Request::Restore {
+                queue: self.queue.clone(),
+                items,
+            });
         }
     }
 }

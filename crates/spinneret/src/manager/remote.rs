@@ -1,18 +1,9 @@
 //! The client's end of a connection: many callers, one stream.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{
-    net::TcpStream,
-    sync::oneshot,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 
 use super::{
     authkey::AuthKey,
@@ -40,21 +31,23 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Connects, and serves the connection on the current tokio runtime.
-    pub async fn connect(
-        address: &str,
-        key: &AuthKey,
-        name: String,
-    ) -> Result<Self, ManagerError> {
+    pub async fn connect(address: &str, key: &AuthKey, name: String) -> Result<Self, ManagerError> {
         let late = || ManagerError::Unreachable {
             address: address.into(),
             source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
         };
         let dialled = timeout(CONNECT, dial(address, key, name)).await;
         let (stream, hello) = dialled.map_err(|_| late())??;
-        let shared = Arc::new(Shared { outbox: Outbox::new(), calls: Mutex::default() });
+        let shared = Arc::new(Shared {
+            outbox: Outbox::new(),
+            calls: Mutex::default(),
+        });
         tokio::spawn(serve(Arc::clone(&shared), stream, hello.silence));
         let max_frame = (hello.max_frame as usize).max(SMALLEST_MAX_FRAME);
-        Ok(Self { shared, max_item: max_frame - FRAME_OVERHEAD })
+        Ok(Self {
+            shared,
+            max_item: max_frame - FRAME_OVERHEAD,
+        })
     }
 
     pub fn max_item(&self) -> usize {
@@ -74,7 +67,14 @@ impl Remote {
         let waits = request.may_wait();
         // The items are on their way: no need to keep them until the answer.
         drop(request);
-        let mut call = Call { shared: &self.shared, id, waits, lease, receiver, over: false };
+        let mut call = Call {
+            shared: &self.shared,
+            id,
+            waits,
+            lease,
+            receiver,
+            over: false,
+        };
         let answer = (&mut call.receiver).await;
         call.over = true;
         answer.map_err(|_| self.shared.disconnected())
@@ -161,7 +161,13 @@ impl Shared {
         }
         calls.last += 1;
         let id = calls.last;
-        calls.open.insert(id, Open { sender: Some(sender), lease });
+        calls.open.insert(
+            id,
+            Open {
+                sender: Some(sender),
+                lease,
+            },
+        );
         Ok(id)
     }
 
@@ -179,7 +185,9 @@ impl Shared {
 
     /// Hands an answer to its caller.
     fn deliver(&self, id: u64, reply: Reply) {
-        let Some(Open { sender, lease }) = self.calls.lock().open.remove(&id) else { return };
+        let Some(Open { sender, lease }) = self.calls.lock().open.remove(&id) else {
+            return;
+        };
         let unread = match sender {
             Some(sender) => sender.send(reply).err(),
             None => Some(reply),
@@ -193,7 +201,11 @@ impl Shared {
     fn undo(&self, lease: Option<Name>, reply: Reply) {
         if let (Some(queue), Reply::Leased(given)) = (lease, reply) {
             let leases = given.iter().map(|delivery| delivery.lease).collect();
-            let release = Request::Settle { queue, leases, how: Settle::Release };
+            let release = Request::Settle {
+                queue,
+                leases,
+                how: Settle::Release,
+            };
             self.outbox.push(Frame::request(0, &release));
         }
     }
@@ -212,7 +224,9 @@ impl Shared {
 
     fn disconnected(&self) -> ManagerError {
         let reason = self.calls.lock().ended.clone();
-        ManagerError::Disconnected { reason: reason.unwrap_or_else(|| "it was closed".into()) }
+        ManagerError::Disconnected {
+            reason: reason.unwrap_or_else(|| "it was closed".into()),
+        }
     }
 }
 
@@ -235,16 +249,16 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, silence: Duration) {
     let idle = (silence / 6).max(Duration::from_millis(1));
     let (read, write) = stream.into_split();
     let mut reader = FrameReader::new(read, usize::MAX);
-    let wrote = LastSeen::now();
+    let progress = LastSeen::now();
     let write = shared.outbox.write_to(
         write,
         silence,
         idle,
-        || wrote.touch(),
+        || progress.touch(),
         || Some(Frame::request(PING, &Request::Ping)),
     );
     let ended = tokio::select! {
-        ended = read_replies(shared, &mut reader, silence, &wrote) => ended,
+        ended = read_replies(shared, &mut reader, silence, &progress) => ended,
         ended = write => match ended {
             Ok(()) => {
                 reader.drain(PATIENCE).await;
@@ -263,14 +277,14 @@ async fn read_replies<R: tokio::io::AsyncRead + Unpin>(
     shared: &Shared,
     reader: &mut FrameReader<R>,
     silence: Duration,
-    wrote: &LastSeen,
+    progress: &LastSeen,
 ) -> io::Result<()> {
     loop {
         let frame = match reader.next(silence).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return Ok(()),
             // The manager answers a ping only after what was sent before, which may take long.
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && wrote.within(silence) => {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && progress.within(silence) => {
                 continue;
             }
             Err(error) => return Err(error),
@@ -292,7 +306,10 @@ async fn dial(
     let address = || address.to_owned();
     let greeted = async {
         handshake::introduce(&mut stream, key).await?;
-        let hello = Hello { version: VERSION, name };
+        let hello = Hello {
+            version: VERSION,
+            name,
+        };
         handshake::write_small(&mut stream, &hello.write()).await?;
         handshake::read_small(&mut stream).await
     };
@@ -300,32 +317,44 @@ async fn dial(
         Ok(answer) => answer,
         Err(HandshakeError::WrongKey) => return Err(ManagerError::WrongKey { address: address() }),
         Err(HandshakeError::Io(source)) => {
-            let reason = match source.kind() {
-                io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
-                _ => source.to_string(),
-            };
-            return Err(ManagerError::NotAManager { address: address(), reason });
+            // Not what a manager does to strangers, but what one does that is shutting down.
+            let reason = format!("it ended during the handshake: {source}");
+            return Err(ManagerError::Disconnected { reason });
         }
         Err(HandshakeError::Protocol(reason)) => {
-            return Err(ManagerError::NotAManager { address: address(), reason });
+            return Err(ManagerError::NotAManager {
+                address: address(),
+                reason,
+            });
         }
     };
     let Some(hello) = ServerHello::read(&answer, VERSION) else {
         let reason = "its hello is not spinneret's".into();
-        return Err(ManagerError::NotAManager { address: address(), reason });
+        return Err(ManagerError::NotAManager {
+            address: address(),
+            reason,
+        });
     };
     if hello.version != VERSION {
         let (ours, theirs) = (VERSION, hello.version);
-        return Err(ManagerError::VersionMismatch { address: address(), ours, theirs });
+        return Err(ManagerError::VersionMismatch {
+            address: address(),
+            ours,
+            theirs,
+        });
     }
     Ok((stream, hello))
 }
 
 /// Connects to the first of the address's hosts that answers.
 async fn reach(address: &str) -> Result<TcpStream, ManagerError> {
-    let unresolvable =
-        |source| ManagerError::Unresolvable { address: address.into(), source };
-    let hosts = tokio::net::lookup_host(address).await.map_err(unresolvable)?;
+    let unresolvable = |source| ManagerError::Unresolvable {
+        address: address.into(),
+        source,
+    };
+    let hosts = tokio::net::lookup_host(address)
+        .await
+        .map_err(unresolvable)?;
     let mut failed = None;
     for host in hosts {
         match TcpStream::connect(host).await {
@@ -335,9 +364,12 @@ async fn reach(address: &str) -> Result<TcpStream, ManagerError> {
     }
     Err(match failed {
         None => unresolvable(io::Error::new(io::ErrorKind::NotFound, "it has no address")),
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            ManagerError::Refused { address: address.into() }
-        }
-        Some(source) => ManagerError::Unreachable { address: address.into(), source },
+        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => ManagerError::Refused {
+            address: address.into(),
+        },
+        Some(source) => ManagerError::Unreachable {
+            address: address.into(),
+            source,
+        },
     })
 }

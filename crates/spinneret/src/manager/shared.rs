@@ -82,7 +82,10 @@ struct State {
 impl SharedStore {
     pub fn new(options: QueueOptions, alarm: Arc<Alarm>) -> Self {
         Self {
-            state: Mutex::new(State { store: Store::new(options), stopped: false }),
+            state: Mutex::new(State {
+                store: Store::new(options),
+                stopped: false,
+            }),
             alarm,
             takers: Line::default(),
             items: Notify::new(),
@@ -126,7 +129,10 @@ impl SharedStore {
     pub async fn put(&self, items: Vec<Bytes>, wait: Wait) -> Reply {
         let total = items.len();
         let mut items = VecDeque::from(items);
-        let put = |left: usize, end| Reply::Put { accepted: (total - left) as u32, end };
+        let put = |left: usize, end| Reply::Put {
+            accepted: (total - left) as u32,
+            end,
+        };
         // Nobody in line: no need to stand in it.
         let now = match self.putters.try_lock() {
             Ok(_turn) => self.offer(&mut items),
@@ -312,9 +318,11 @@ pub(crate) struct Ask {
 
 /// What the future gives within the wait, looking one last time at its end; else `None`.
 async fn until<T>(wait: Wait, future: impl Future<Output = T>) -> Result<Option<T>, Reply> {
-    let Some(end) = wait.until(Instant::now()) else { return Ok(Some(future.await)) };
-    let sleep = sleep_until(end)
-        .map_err(|error| Reply::Refused(Refusal::Internal(error.to_string())))?;
+    let Some(end) = wait.until(Instant::now()) else {
+        return Ok(Some(future.await));
+    };
+    let sleep =
+        sleep_until(end).map_err(|error| Reply::Refused(Refusal::Internal(error.to_string())))?;
     tokio::select! {
         biased;
         done = future => Ok(Some(done)),
@@ -323,204 +331,4 @@ async fn until<T>(wait: Wait, future: impl Future<Output = T>) -> Result<Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn shared(options: QueueOptions) -> Arc<SharedStore> {
-        Arc::new(SharedStore::new(options, Arc::default()))
-    }
-
-    fn ask(max: usize) -> Ask {
-        Ask { max, max_bytes: usize::MAX, hold: None }
-    }
-
-    fn items(range: std::ops::Range<u8>) -> Vec<Bytes> {
-        range.map(|n| Bytes::from(vec![n])).collect()
-    }
-
-    fn taken(reply: Reply) -> Vec<u8> {
-        let Reply::Leased(given) = reply else { panic!("{reply:?}") };
-        given.iter().map(|delivery| delivery.payload[0]).collect()
-    }
-
-    /// Lets every task that can go on do so.
-    async fn settle() {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn takers_are_served_in_the_order_in_which_they_came() {
-        let queue = shared(QueueOptions::new());
-        let mut waiting = Vec::new();
-        for owner in 0..4 {
-            let queue = Arc::clone(&queue);
-            waiting.push(tokio::spawn(async move {
-                taken(queue.take(owner, ask(1), Wait::Forever).await)
-            }));
-            settle().await;
-        }
-        queue.put(items(0..4), Wait::No).await;
-        for (n, task) in waiting.into_iter().enumerate() {
-            assert_eq!(task.await.unwrap(), [n as u8]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_taker_that_gives_up_takes_nothing_and_wakes_the_next() {
-        let queue = shared(QueueOptions::new());
-        let spawn = |owner| {
-            let queue = Arc::clone(&queue);
-            tokio::spawn(async move { taken(queue.take(owner, ask(1), Wait::Forever).await) })
-        };
-        let (first, second) = (spawn(1), spawn(2));
-        settle().await;
-        queue.put(items(0..1), Wait::No).await;
-        // The first is woken by now, but has not run.
-        first.abort();
-        assert_eq!(second.await.unwrap(), [0]);
-        assert!(first.await.unwrap_err().is_cancelled());
-        assert_eq!(queue.stats().leased, 1);
-    }
-
-    #[tokio::test]
-    async fn a_batch_for_a_full_queue_goes_in_as_room_comes() {
-        let queue = shared(QueueOptions::new().maxsize(2));
-        let put = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.put(items(0..5), Wait::Forever).await }
-        });
-        let mut got = Vec::new();
-        while got.len() < 5 {
-            got.extend(taken(queue.take(1, ask(9), Wait::Forever).await));
-            assert!(queue.stats().queued <= 2);
-        }
-        assert_eq!(got, [0, 1, 2, 3, 4]);
-        assert_eq!(put.await.unwrap(), Reply::Put { accepted: 5, end: PutEnd::All });
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_put_that_runs_out_of_time_tells_how_much_went_in() {
-        let queue = shared(QueueOptions::new().maxsize(2));
-        let wait = Wait::For(Duration::from_secs(1));
-        let reply = queue.put(items(0..5), wait).await;
-        assert_eq!(reply, Reply::Put { accepted: 2, end: PutEnd::Full });
-        let reply = queue.put(items(0..5), Wait::No).await;
-        assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Full });
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_take_from_an_empty_queue_ends_after_its_time() {
-        let queue = shared(QueueOptions::new());
-        let wait = Wait::For(Duration::from_secs(1));
-        assert_eq!(queue.take(1, ask(1), wait).await, Reply::Empty);
-        assert_eq!(queue.take(1, ask(1), Wait::No).await, Reply::Empty);
-    }
-
-    #[tokio::test]
-    async fn closing_ends_all_waiting() {
-        let queue = shared(QueueOptions::new().maxsize(1));
-        let takers: Vec<_> = (0..3)
-            .map(|owner| {
-                let queue = Arc::clone(&queue);
-                tokio::spawn(async move { queue.take(owner, ask(1), Wait::Forever).await })
-            })
-            .collect();
-        settle().await;
-        queue.close();
-        for taker in takers {
-            assert_eq!(taker.await.unwrap(), Reply::Closed);
-        }
-        let reply = queue.put(items(0..1), Wait::Forever).await;
-        assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Closed });
-    }
-
-    #[tokio::test]
-    async fn a_waiting_put_ends_when_the_queue_is_closed() {
-        let queue = shared(QueueOptions::new().maxsize(1));
-        let put = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.put(items(0..2), Wait::Forever).await }
-        });
-        settle().await;
-        queue.close();
-        assert_eq!(put.await.unwrap(), Reply::Put { accepted: 1, end: PutEnd::Closed });
-    }
-
-    #[tokio::test]
-    async fn a_taker_of_a_closed_queue_waits_for_what_others_hold() {
-        let queue = shared(QueueOptions::new());
-        queue.put(items(0..1), Wait::No).await;
-        taken(queue.take(1, ask(1), Wait::No).await);
-        queue.close();
-        let waiting = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.take(2, ask(1), Wait::Forever).await }
-        });
-        settle().await;
-        assert!(!waiting.is_finished());
-        queue.owner_gone(1);
-        assert_eq!(taken(waiting.await.unwrap()), [0]);
-    }
-
-    #[tokio::test]
-    async fn stopping_ends_all_waiting() {
-        let queue = shared(QueueOptions::new().maxsize(1));
-        let spawn = |request: u8| {
-            let queue = Arc::clone(&queue);
-            tokio::spawn(async move {
-                match request {
-                    0 => queue.put(items(0..2), Wait::Forever).await,
-                    _ => queue.join(Wait::Forever).await,
-                }
-            })
-        };
-        let waiting = [spawn(0), spawn(1), spawn(0)];
-        settle().await;
-        queue.stop();
-        for task in waiting {
-            assert_eq!(task.await.unwrap(), Reply::Refused(Refusal::ShutDown));
-        }
-        let reply = queue.take(1, ask(1), Wait::Forever).await;
-        assert_eq!(reply, Reply::Refused(Refusal::ShutDown));
-    }
-
-    #[tokio::test]
-    async fn join_waits_until_all_is_done() {
-        let queue = shared(QueueOptions::new());
-        assert_eq!(queue.join(Wait::Forever).await, Reply::Joined(true));
-        queue.put(items(0..2), Wait::No).await;
-        let joined = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.join(Wait::Forever).await }
-        });
-        let Reply::Leased(given) = queue.take(1, ask(2), Wait::No).await else { panic!() };
-        settle().await;
-        queue.settle(1, &[given[0].lease], &Settle::Done);
-        settle().await;
-        assert!(!joined.is_finished());
-        assert_eq!(queue.join(Wait::No).await, Reply::Joined(false));
-        queue.settle(1, &[given[1].lease], &Settle::Fail { reason: "x".into() });
-        assert_eq!(joined.await.unwrap(), Reply::Joined(true));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_alarm_rings_at_the_earliest_time_that_was_set() {
-        let alarm = Arc::new(Alarm::default());
-        let rung = tokio::spawn({
-            let alarm = Arc::clone(&alarm);
-            async move { alarm.ring().await }
-        });
-        settle().await;
-        let start = tokio::time::Instant::now();
-        let seconds = |n| (start + Duration::from_secs(n)).into_std();
-        alarm.set(seconds(60));
-        alarm.set(seconds(2));
-        alarm.set(seconds(30));
-        rung.await.unwrap();
-        assert!((2..3).contains(&start.elapsed().as_secs()));
-    }
-}
+mod tests;

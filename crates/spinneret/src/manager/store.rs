@@ -27,7 +27,10 @@ pub struct QueueOptions {
 impl QueueOptions {
     /// An unbounded queue whose items are delivered up to 5 times.
     pub fn new() -> Self {
-        Self { maxsize: 0, max_deliveries: 5 }
+        Self {
+            maxsize: 0,
+            max_deliveries: 5,
+        }
     }
 
     /// The number of queued items from which puts wait. Leased items do not count. 0 is no bound.
@@ -226,7 +229,11 @@ impl Store {
                 return Offer::Full;
             }
             if let Some(payload) = items.pop_front() {
-                self.items.push_back(Item { payload, deliveries: 0, released: 0 });
+                self.items.push_back(Item {
+                    payload,
+                    deliveries: 0,
+                    released: 0,
+                });
                 self.puts += 1;
             }
         }
@@ -251,12 +258,16 @@ impl Store {
         let mut given = Vec::with_capacity(max.min(self.items.len()));
         let mut bytes = 0;
         while given.len() < max {
-            let Some(next) = self.items.front() else { break };
+            let Some(next) = self.items.front() else {
+                break;
+            };
             bytes += next.payload.len() + ITEM_HEAD;
             if bytes > max_bytes && !given.is_empty() {
                 break;
             }
-            let Some(mut item) = self.items.pop_front() else { break };
+            let Some(mut item) = self.items.pop_front() else {
+                break;
+            };
             item.deliveries = item.deliveries.saturating_add(1);
             self.delivered += 1;
             self.last_lease += 1;
@@ -269,23 +280,27 @@ impl Store {
             if let Some(deadline) = deadline {
                 self.deadlines.insert((deadline, lease));
             }
-            self.leases.insert(lease, Held { item, owner, deadline });
+            self.leases.insert(
+                lease,
+                Held {
+                    item,
+                    owner,
+                    deadline,
+                },
+            );
         }
         Take::Items(given)
     }
 
     /// Settles an owner's leases and returns those that it does not hold (any more).
-    pub fn settle(
-        &mut self,
-        owner: Owner,
-        leases: &[u64],
-        how: &Settle,
-        now: Instant,
-    ) -> Vec<u64> {
+    pub fn settle(&mut self, owner: Owner, leases: &[u64], how: &Settle, now: Instant) -> Vec<u64> {
         let mut lost = Vec::new();
         let mut mine: Vec<u64> = leases.to_vec();
         mine.retain(|lease| {
-            let held = self.leases.get(lease).is_some_and(|held| held.owner == owner);
+            let held = self
+                .leases
+                .get(lease)
+                .is_some_and(|held| held.owner == owner);
             if !held {
                 lost.push(*lease);
             }
@@ -304,7 +319,7 @@ impl Store {
                         self.items.push_front(Item { released, ..item });
                     }
                     Settle::Return { reason } => self.give_back(item, reason),
-                    Settle::Fail { reason } => self.bury(item, Arc::clone(reason)),
+                    Settle::Fail { reason } => self.bury(&item, Arc::clone(reason)),
                     Settle::Extend { .. } => {}
                 }
             } else {
@@ -325,7 +340,9 @@ impl Store {
     }
 
     fn extend(&mut self, lease: u64, deadline: Option<Instant>) {
-        let Some(held) = self.leases.get_mut(&lease) else { return };
+        let Some(held) = self.leases.get_mut(&lease) else {
+            return;
+        };
         let before = std::mem::replace(&mut held.deadline, deadline);
         if let Some(before) = before {
             self.deadlines.remove(&(before, lease));
@@ -339,13 +356,13 @@ impl Store {
     fn give_back(&mut self, item: Item, reason: &Arc<str>) {
         let counted = item.deliveries.saturating_sub(item.released);
         if self.options.max_deliveries != 0 && counted >= self.options.max_deliveries {
-            self.bury(item, Arc::clone(reason));
+            self.bury(&item, Arc::clone(reason));
         } else {
             self.items.push_front(item);
         }
     }
 
-    fn bury(&mut self, item: Item, reason: Arc<str>) {
+    fn bury(&mut self, item: &Item, reason: Arc<str>) {
         self.last_dead += 1;
         self.dead.push_back(Dead {
             id: self.last_dead,
@@ -397,14 +414,21 @@ impl Store {
 
     /// How many leases an owner holds.
     pub fn held_by(&self, owner: Owner) -> usize {
-        self.leases.values().filter(|held| held.owner == owner).count()
+        self.leases
+            .values()
+            .filter(|held| held.owner == owner)
+            .count()
     }
 
     /// Takes items back that were done too early: their taker gave up before it had them.
     pub fn restore(&mut self, items: Vec<(u32, Bytes)>) {
         for (deliveries, payload) in items.into_iter().rev() {
             // Nobody has tried them, so that none of these deliveries counts.
-            self.items.push_front(Item { payload, deliveries, released: deliveries });
+            self.items.push_front(Item {
+                payload,
+                deliveries,
+                released: deliveries,
+            });
             self.done = self.done.saturating_sub(1);
         }
     }

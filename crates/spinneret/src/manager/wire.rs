@@ -51,7 +51,9 @@ impl Name {
     /// A name that may be registered.
     pub fn new(name: &str) -> Result<Self, ManagerError> {
         if name.is_empty() || name.len() > LONGEST_NAME {
-            return Err(ManagerError::BadName { name: clip(name, 64).into() });
+            return Err(ManagerError::BadName {
+                name: clip(name, 64).into(),
+            });
         }
         Ok(Self(name.into()))
     }
@@ -117,32 +119,76 @@ impl From<Option<Duration>> for Wait {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Ping,
-    Register { queue: Name, options: QueueOptions },
+    Register {
+        queue: Name,
+        options: QueueOptions,
+    },
     /// Answered by `Put`.
-    Put { queue: Name, wait: Wait, items: Vec<Bytes> },
+    Put {
+        queue: Name,
+        wait: Wait,
+        items: Vec<Bytes>,
+    },
     /// Answered by `Leased`, `Empty` or `Closed`. Without `hold`, the lease lasts as long as the
     /// connection: the first half of a get, whose second is `Settle::Done`.
-    Lease { queue: Name, max: u32, hold: Option<Duration>, wait: Wait },
+    Lease {
+        queue: Name,
+        max: u32,
+        hold: Option<Duration>,
+        wait: Wait,
+    },
     /// Answered by `Lost`.
-    Settle { queue: Name, leases: Vec<u64>, how: Settle },
+    Settle {
+        queue: Name,
+        leases: Vec<u64>,
+        how: Settle,
+    },
     /// Takes back items of a get whose caller left between its two halves: deliveries and items.
-    Restore { queue: Name, items: Vec<(u32, Bytes)> },
-    Stats { queue: Name },
+    Restore {
+        queue: Name,
+        items: Vec<(u32, Bytes)>,
+    },
+    Stats {
+        queue: Name,
+    },
     /// The queues whose names come after this one, as many as fit.
-    Queues { after: Option<Name> },
-    Dead { queue: Name, after: u64, max: u32 },
+    Queues {
+        after: Option<Name>,
+    },
+    Dead {
+        queue: Name,
+        after: u64,
+        max: u32,
+    },
     /// Answered by `Lost`.
-    DropDead { queue: Name, ids: Vec<u64> },
+    DropDead {
+        queue: Name,
+        ids: Vec<u64>,
+    },
     /// Answered by `Count`.
-    RequeueDead { queue: Name },
-    Close { queue: Name },
+    RequeueDead {
+        queue: Name,
+    },
+    Close {
+        queue: Name,
+    },
     /// Answered by `Joined`.
-    Join { queue: Name, wait: Wait },
-    Set { name: Name, value: Bytes },
-    Get { name: Name },
+    Join {
+        queue: Name,
+        wait: Wait,
+    },
+    Set {
+        name: Name,
+        value: Bytes,
+    },
+    Get {
+        name: Name,
+    },
     Shutdown,
     /// Ends the wait of an earlier request, which then answers at once. Has no answer of its own.
-    Cancel { request: u64 },
+    Cancel {
+        request: u64,
+    },
 }
 
 impl Request {
@@ -168,7 +214,10 @@ pub(crate) enum PutEnd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Done,
-    Put { accepted: u32, end: PutEnd },
+    Put {
+        accepted: u32,
+        end: PutEnd,
+    },
     Leased(Vec<Delivery>),
     Empty,
     Closed,
@@ -189,7 +238,10 @@ pub(crate) enum Refusal {
     UnknownQueue(Name),
     QueueExists(Name),
     BadName(Name),
-    TooLarge { size: u64, limit: u64 },
+    TooLarge {
+        size: u64,
+        limit: u64,
+    },
     TooManyWaiting,
     ShutDown,
     /// The request was cancelled, so that nobody should read this.
@@ -203,9 +255,15 @@ pub(crate) enum Refusal {
 impl From<Refusal> for ManagerError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::UnknownQueue(name) => Self::UnknownQueue { name: name.as_str().into() },
-            Refusal::QueueExists(name) => Self::QueueExists { name: name.as_str().into() },
-            Refusal::BadName(name) => Self::BadName { name: name.as_str().into() },
+            Refusal::UnknownQueue(name) => Self::UnknownQueue {
+                name: name.as_str().into(),
+            },
+            Refusal::QueueExists(name) => Self::QueueExists {
+                name: name.as_str().into(),
+            },
+            Refusal::BadName(name) => Self::BadName {
+                name: name.as_str().into(),
+            },
             Refusal::TooLarge { size, limit } => Self::TooLarge {
                 size: usize::try_from(size).unwrap_or(usize::MAX),
                 limit: usize::try_from(limit).unwrap_or(usize::MAX),

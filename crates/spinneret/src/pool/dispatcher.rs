@@ -17,6 +17,10 @@ const PATIENCE: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a worker may take to read a job and say that it begins, where tasks have a timeout: it
+/// does so at once unless it is stopped or the machine is out of breath.
+const RESPONSE: Duration = Duration::from_secs(5);
+
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     /// Which of the pool's places it fills.
@@ -124,7 +128,7 @@ impl Dispatcher {
         }
         let greeted = worker
             .greet()
-            .and_then(|()| worker.set_send_timeout(self.shared.settings.task_timeout));
+            .and_then(|()| worker.set_send_timeout(self.response()));
         if let Err(error) = greeted {
             self.shared.abandon(self.place, false);
             return Err(error);
@@ -132,6 +136,14 @@ impl Dispatcher {
         self.worker = Some(worker);
         self.tasks = 0;
         Ok(())
+    }
+
+    /// How long a worker may keep a job waiting.
+    fn response(&self) -> Option<Duration> {
+        self.shared
+            .settings
+            .task_timeout
+            .map(|timeout| timeout.max(RESPONSE))
     }
 
     /// Drops (kills, reaps) the worker. `useful` says whether it ended or was charged with a task,
@@ -175,51 +187,56 @@ impl Dispatcher {
 
     /// Has the worker run a chunk. Every job of it is finished or back in the queue afterwards.
     fn process(&mut self, mut jobs: VecDeque<Job>) {
-        let ends = self.encode(&mut jobs);
+        self.encode(&mut jobs);
+        let response = self.response();
         let Some(worker) = &mut self.worker else {
             // Not reached: `step` starts one. The jobs would be safe all the same.
             self.shared.requeue(self.place, jobs);
             return;
         };
-        let mut delivered = jobs.len();
-        if let Err(bytes) = worker.send(&self.out) {
-            delivered = ends.iter().take_while(|end| **end <= bytes).count();
+        if !worker.send(&self.out) {
             // If it is not dead it does not read, and is of no more use. What it has answered so
             // far still comes.
             worker.kill();
         }
         let timeout = self.shared.settings.task_timeout;
-        let mut began = Instant::now();
         while let Some(job) = jobs.pop_front() {
-            let lost = match worker.receive(timeout) {
+            let mut begun = None;
+            let ended = worker.begun(response).and_then(|()| {
+                begun = Some(Instant::now());
+                self.shared.begun(self.place);
+                worker.ended(timeout)
+            });
+            let lost = match ended {
                 Ok(outcome) => {
-                    let took = began.elapsed();
-                    began = Instant::now();
+                    let took = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
                     self.pace = Some(self.pace.map_or(took, |pace| (pace * 7 + took) / 8));
                     self.tasks = self.tasks.saturating_add(1);
                     self.failures = 0;
-                    delivered = delivered.saturating_sub(1);
                     self.shared.finish(self.place, job, outcome);
                     continue;
                 }
                 Err(lost) => lost,
             };
-            let charged = delivered > 0;
             // One that is not dead is killed when it is dropped.
             let exit = if lost == Lost::Died {
                 worker.wait()
             } else {
                 Exit::default()
             };
-            self.bury(job, &lost, exit, charged, &mut jobs);
+            if begun.is_some() {
+                self.bury(job, lost, exit, &mut jobs);
+            } else {
+                jobs.push_front(job);
+            }
             self.shared.requeue(self.place, jobs);
-            self.lose(charged);
+            self.lose(begun.is_some());
             return;
         }
     }
 
-    /// Settles the job at which a worker was lost: finishes it, or puts it back before `rest`.
-    fn bury(&self, mut job: Job, lost: &Lost, exit: Exit, charged: bool, rest: &mut VecDeque<Job>) {
+    /// Settles the job that a lost worker was running: finishes it, or puts it back before `rest`.
+    fn bury(&self, mut job: Job, lost: Lost, exit: Exit, rest: &mut VecDeque<Job>) {
         let Exit {
             signal,
             code: exit_code,
@@ -228,7 +245,6 @@ impl Dispatcher {
         let error = match lost {
             // `requeue` cancels it.
             _ if self.shared.is_terminated() => return rest.push_front(job),
-            Lost::Died if !charged => return rest.push_front(job),
             Lost::Died if job.attempts < self.shared.settings.retries => {
                 job.attempts += 1;
                 return rest.push_front(job);
@@ -243,26 +259,20 @@ impl Dispatcher {
             },
             Lost::Broken(cause) => TaskError::Undecodable {
                 what: "the worker's reply".to_owned(),
-                cause: cause.clone(),
+                cause,
             },
         };
         self.shared.finish(self.place, job, Err(error));
     }
 
-    /// Writes the messages of the jobs to `out` and returns where each ends. A job that has no
-    /// message is finished and taken out.
-    fn encode(&mut self, jobs: &mut VecDeque<Job>) -> Vec<usize> {
+    /// Writes the messages of the jobs to `out`. A job that has none is finished and taken out.
+    fn encode(&mut self, jobs: &mut VecDeque<Job>) {
         self.out.clear();
-        let mut ends = Vec::with_capacity(jobs.len());
         for job in std::mem::take(jobs) {
             match put_job(&mut self.out, job.task, job.signature, &job.args) {
-                Ok(()) => {
-                    ends.push(self.out.len());
-                    jobs.push_back(job);
-                }
+                Ok(()) => jobs.push_back(job),
                 Err(error) => self.shared.finish(self.place, job, Err(error)),
             }
         }
-        ends
     }
 }

@@ -183,8 +183,10 @@ enum Phase {
 struct Place {
     worker: Option<WorkerHandle>,
     tasks: u64,
-    /// Jobs handed to the worker; it runs the first of them.
+    /// Jobs handed to the worker and not ended.
     in_flight: usize,
+    /// Whether it runs the first of them.
+    running: bool,
 }
 
 /// What a dispatcher is to do next.
@@ -350,11 +352,17 @@ impl Shared {
         Some(job)
     }
 
+    /// Books that the worker runs the first of its jobs.
+    pub(super) fn begun(&self, place: usize) {
+        self.state.lock().places[place].running = true;
+    }
+
     /// Books the outcome of a job that a worker had, and delivers it.
     pub(super) fn finish(&self, place: usize, job: Job, outcome: Outcome<Vec<u8>>) {
         let mut state = self.state.lock();
         let entry = &mut state.places[place];
         entry.in_flight = entry.in_flight.saturating_sub(1);
+        entry.running = false;
         entry.tasks += 1;
         if outcome.is_ok() {
             state.done += 1;
@@ -370,6 +378,7 @@ impl Shared {
     pub(super) fn requeue(&self, place: usize, jobs: VecDeque<Job>) {
         let mut state = self.state.lock();
         state.places[place].in_flight = 0;
+        state.places[place].running = false;
         if state.phase == Phase::Terminated {
             state.failed += jobs.len() as u64;
             drop(state);

@@ -7,6 +7,12 @@ use crate::task::LARGEST;
 /// What a message adds to the arguments or the result that it carries, generously.
 const OVERHEAD: usize = 1 << 20;
 
+/// The most bytes in a message.
+const MOST: usize = LARGEST + OVERHEAD;
+
+/// The most bytes in a greeting: some hundred thousand tasks.
+const GREETING: usize = 16 << 20;
+
 /// The length of the length.
 const PREFIX: usize = 4;
 
@@ -25,7 +31,7 @@ pub(crate) fn put<T: Serialize>(out: &mut Vec<u8>, message: &T) -> Result<(), St
     let written = rmp_serde::encode::write(out, message).map_err(|error| error.to_string());
     let length = out.len() - start - PREFIX;
     match (written, u32::try_from(length)) {
-        (Ok(()), Ok(prefix)) if length <= LARGEST + OVERHEAD => {
+        (Ok(()), Ok(prefix)) if length <= MOST => {
             out[start..start + PREFIX].copy_from_slice(&prefix.to_le_bytes());
             Ok(())
         }
@@ -41,14 +47,30 @@ pub(crate) fn put<T: Serialize>(out: &mut Vec<u8>, message: &T) -> Result<(), St
 /// Collects bytes as they come and gives back whole messages.
 ///
 /// It never allocates by an announced length: memory grows only with what has arrived.
-#[derive(Default)]
 pub(crate) struct FrameBuffer {
     bytes: Vec<u8>,
     /// Where the first message that was not taken starts; at most `bytes.len()`.
     start: usize,
+    /// The most bytes in a message.
+    limit: usize,
 }
 
 impl FrameBuffer {
+    /// For a stream that begins with a greeting: what speaks another protocol is found out by a
+    /// length that no greeting has.
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            limit: GREETING,
+        }
+    }
+
+    /// The greeting is over: messages may be as long as arguments and results.
+    pub(crate) fn greeted(&mut self) {
+        self.limit = MOST;
+    }
+
     /// Where to append bytes that arrive, with room for `more` of them.
     pub(crate) fn room(&mut self, more: usize) -> &mut Vec<u8> {
         if self.start > 0 {
@@ -69,7 +91,7 @@ impl FrameBuffer {
             return Ok(None);
         };
         let length = u32::from_le_bytes(*prefix) as usize;
-        if length > LARGEST + OVERHEAD {
+        if length > self.limit {
             return Err(FrameError(length));
         }
         let end = PREFIX + length;
@@ -94,7 +116,7 @@ mod tests {
             put(&mut stream, &message).unwrap();
         }
         for cut in [1, 2, 3, 5, 7, 1000, stream.len()] {
-            let (mut buffer, mut got) = (FrameBuffer::default(), Vec::new());
+            let (mut buffer, mut got) = (FrameBuffer::new(), Vec::new());
             for piece in stream.chunks(cut) {
                 buffer.room(piece.len()).extend_from_slice(piece);
                 while let Some(frame) = buffer.next().unwrap() {
@@ -107,15 +129,24 @@ mod tests {
 
     #[test]
     fn an_absurd_length_is_refused_before_anything_is_allocated() {
-        let mut buffer = FrameBuffer::default();
+        let mut buffer = FrameBuffer::new();
         buffer.room(8).extend_from_slice(&[0xff; 8]);
         assert_eq!(buffer.next(), Err(FrameError(u32::MAX as usize)));
         assert!(buffer.bytes.capacity() < 1024);
     }
 
     #[test]
+    fn a_greeting_is_short_and_what_follows_may_be_long() {
+        let mut buffer = FrameBuffer::new();
+        buffer.room(4).extend_from_slice(b"GET ");
+        assert!(buffer.next().is_err());
+        buffer.greeted();
+        assert_eq!(buffer.next(), Ok(None));
+    }
+
+    #[test]
     fn half_a_message_is_none_yet() {
-        let mut buffer = FrameBuffer::default();
+        let mut buffer = FrameBuffer::new();
         for byte in [4, 0, 0, 0, 1, 2, 3] {
             buffer.room(1).push(byte);
             assert_eq!(buffer.next(), Ok(None));

@@ -48,17 +48,16 @@ impl Link {
         let _ = self.0.shutdown(Shutdown::Both);
     }
 
-    /// Writes everything; on failure says how many bytes went out first.
-    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), usize> {
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match send(&self.0, &bytes[sent..], no_signal()) {
-                Ok(count) => sent += count,
+    /// Writes everything; `false` if the peer is gone, or took nothing for the send timeout.
+    pub(crate) fn send(&self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            match send(&self.0, bytes, no_signal()) {
+                Ok(count) => bytes = &bytes[count..],
                 Err(Errno::INTR) => {}
-                Err(_) => return Err(sent),
+                Err(_) => return false,
             }
         }
-        Ok(())
+        true
     }
 
     /// Moves what has arrived into `frames` without waiting; `false` at the end of the stream.

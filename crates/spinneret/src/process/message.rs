@@ -1,7 +1,8 @@
 //! What a pool and a worker say to each other.
 //!
-//! First each says who it is ([`Hello`]), the pool before the worker. Then the pool sends [`Job`]s
-//! and the worker answers each, in order, with the outcome.
+//! First each says who it is ([`Hello`]), the pool before the worker. Then the pool sends [`Job`]s;
+//! the worker says of each, in order, that it begins and how it ended ([`Reply`]). So the pool
+//! knows what a worker that died was doing, and from when to count a task's time.
 
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
@@ -37,8 +38,14 @@ pub(crate) struct Job<'a> {
     pub(crate) args: &'a [u8],
 }
 
-/// What came of a [`Job`]: the encoded result, or why there is none.
-pub(crate) type Reply = Outcome<ByteBuf>;
+/// What a worker says of a [`Job`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// It is about to run.
+    Begun,
+    /// What came of it: the encoded result, or why there is none.
+    Ended(Outcome<ByteBuf>),
+}
 
 impl Hello {
     /// This process.

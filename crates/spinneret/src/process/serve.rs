@@ -24,8 +24,9 @@ const GREETING: Duration = Duration::from_mins(1);
 
 /// Serves tasks until the pool hangs up or dies.
 pub(super) fn serve(link: Link, pool: Watch) -> ! {
-    let mut frames = FrameBuffer::default();
+    let mut frames = FrameBuffer::new();
     greet(&link, &pool, &mut frames);
+    frames.greeted();
     keep_backtraces();
 
     let link = Arc::new(link);
@@ -40,25 +41,41 @@ pub(super) fn serve(link: Link, pool: Watch) -> ! {
 
     let runtime = OnceCell::new();
     let mut out = Vec::new();
-    for job in jobs {
-        let reply = run(&job, &runtime);
+    let mut next = jobs.recv().ok();
+    while let Some(job) = next {
+        put(&mut out, &Reply::Begun);
+        send(&link, &mut out);
+        let outcome = run(&job, &runtime);
         // What a task printed without a newline would be lost when the worker ends.
         let _ = io::stdout().flush();
-        out.clear();
-        if let Err(cause) = frame::put(&mut out, &reply) {
-            let reply: Reply = Err(TaskError::Undecodable {
-                what: "the outcome".to_owned(),
-                cause,
-            });
-            if frame::put(&mut out, &reply).is_err() {
-                leave(MISLED);
-            }
-        }
-        if link.send(&out).is_err() {
-            leave(0);
+        put(&mut out, &Reply::Ended(outcome));
+        next = jobs.try_recv().ok();
+        if next.is_none() {
+            // Otherwise the outcome goes along with the news that the next one begins.
+            send(&link, &mut out);
+            next = jobs.recv().ok();
         }
     }
     leave(0)
+}
+
+/// Appends a message; an outcome too large for one becomes an error.
+fn put(out: &mut Vec<u8>, reply: &Reply) {
+    if let Err(cause) = frame::put(out, reply) {
+        let what = "the outcome".to_owned();
+        let reply = Reply::Ended(Err(TaskError::Undecodable { what, cause }));
+        if let Err(cause) = frame::put(out, &reply) {
+            die(&format!("a worker could not report: {cause}"));
+        }
+    }
+}
+
+/// Sends messages and forgets them; the process ends if nobody is there to take them.
+fn send(link: &Link, out: &mut Vec<u8>) {
+    if !link.send(out) {
+        leave(0);
+    }
+    out.clear();
 }
 
 /// Ends the process at once: no destructors, which a task that is running may need.
@@ -96,7 +113,7 @@ fn greet(link: &Link, pool: &Watch, frames: &mut FrameBuffer) {
     };
     let ours = Hello::ours();
     let mut out = Vec::new();
-    if frame::put(&mut out, &ours).is_err() || link.send(&out).is_err() {
+    if frame::put(&mut out, &ours).is_err() || !link.send(&out) {
         leave(0);
     }
     if theirs.check(&ours).is_err() {
@@ -128,7 +145,7 @@ fn read(link: &Link, pool: &Watch, mut frames: FrameBuffer, jobs: &Sender<Vec<u8
     }
 }
 
-fn run(job: &[u8], runtime: &OnceCell<Runtime>) -> Reply {
+fn run(job: &[u8], runtime: &OnceCell<Runtime>) -> Outcome<ByteBuf> {
     let job: Job = rmp_serde::from_slice(job).map_err(|error| TaskError::Undecodable {
         what: "a job".to_owned(),
         cause: error.to_string(),

@@ -139,7 +139,7 @@ impl WorkerProcess {
             handle,
             watch,
             link,
-            frames: FrameBuffer::default(),
+            frames: FrameBuffer::new(),
         })
     }
 
@@ -160,7 +160,7 @@ impl WorkerProcess {
         let mut out = Vec::new();
         frame::put(&mut out, &ours).map_err(|cause| StartError::Handshake { cause })?;
         // If it cannot be sent the process is dead, which the next line reports.
-        let _ = self.link.send(&out);
+        self.link.send(&out);
         let theirs: Hello = match self.frame(Some(GREETING), |frame| rmp_serde::from_slice(frame)) {
             Ok(Ok(hello)) => hello,
             Ok(Err(error)) => {
@@ -179,20 +179,35 @@ impl WorkerProcess {
                 return Err(StartError::Died { signal, exit_code });
             }
         };
-        ours.check(&theirs)
+        ours.check(&theirs)?;
+        self.frames.greeted();
+        Ok(())
     }
 
-    /// Sends messages made by [`put_job`]; on failure says how many bytes went out before.
-    pub(crate) fn send(&self, messages: &[u8]) -> Result<(), usize> {
+    /// Sends messages made by [`put_job`]; `false` if the worker does not take them.
+    pub(crate) fn send(&self, messages: &[u8]) -> bool {
         self.link.send(messages)
     }
 
-    /// The next outcome, waited for no longer than `timeout`.
-    pub(crate) fn receive(&mut self, timeout: Option<Duration>) -> Result<Outcome<Vec<u8>>, Lost> {
-        match self.frame(timeout, |frame| rmp_serde::from_slice::<Reply>(frame))? {
-            Ok(reply) => Ok(reply.map(ByteBuf::into_vec)),
-            Err(error) => Err(Lost::Broken(error.to_string())),
+    /// Waits, no longer than `timeout`, for the next job to begin.
+    pub(crate) fn begun(&mut self, timeout: Option<Duration>) -> Result<(), Lost> {
+        match self.reply(timeout)? {
+            Reply::Begun => Ok(()),
+            Reply::Ended(_) => Err(Lost::Broken("a task ended that never began".to_owned())),
         }
+    }
+
+    /// Waits, no longer than `timeout`, for the job that has begun to end.
+    pub(crate) fn ended(&mut self, timeout: Option<Duration>) -> Result<Outcome<Vec<u8>>, Lost> {
+        match self.reply(timeout)? {
+            Reply::Ended(outcome) => Ok(outcome.map(ByteBuf::into_vec)),
+            Reply::Begun => Err(Lost::Broken("a task began before another ended".to_owned())),
+        }
+    }
+
+    fn reply(&mut self, timeout: Option<Duration>) -> Result<Reply, Lost> {
+        self.frame(timeout, |frame| rmp_serde::from_slice(frame))?
+            .map_err(|error| Lost::Broken(error.to_string()))
     }
 
     fn frame<T>(

@@ -53,11 +53,7 @@ where
     ///
     /// # Errors
     /// Gives back the items from the first that was not put.
-    pub fn put_many_timeout(
-        &self,
-        items: Vec<T>,
-        wait: Duration,
-    ) -> Result<(), PutError<Vec<T>>> {
+    pub fn put_many_timeout(&self, items: Vec<T>, wait: Duration) -> Result<(), PutError<Vec<T>>> {
         block_on(self.put_many_timeout_async(items, wait))
     }
 
@@ -181,7 +177,10 @@ where
     ///
     /// # Errors
     /// If the manager cannot be asked.
-    #[expect(clippy::len_without_is_empty, reason = "either may fail, and both may be old news")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "either may fail, and both may be old news"
+    )]
     pub fn len(&self) -> Result<usize, ManagerError> {
         block_on(self.len_async())
     }

@@ -20,8 +20,7 @@
 //! is good, what is broken and why, what `robots.txt` forbids. Where two views are possible, the
 //! museum takes these:
 //! - a body shorter than announced is a failure, whatever part of an image it holds;
-//! - so is an image file that lacks its end, although all arrived that was announced: a server
-//!   that lost half of a file announces the half;
+//! - an image that is damaged where it is kept, and arrives as it is kept, is saved as it is;
 //! - image bytes under a wrong media type are saved, a page under an image's type is a failure;
 //! - what lands on disk is the image, without the content coding it travelled in;
 //! - two addresses with the same bytes are two images found and saved;

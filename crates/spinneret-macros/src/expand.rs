@@ -88,6 +88,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         #(#conditions)*
         #[allow(deprecated)]
         const _: () = {
+            // A task has to own its arguments, whatever it does with them.
+            #[allow(clippy::needless_pass_by_value)]
             #(#of_function)*
             #function
 

@@ -1,5 +1,7 @@
 //! What a process pool does when tasks and workers fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -27,10 +29,7 @@ fn die(how: String) {
         "abort" => process::abort(),
         "panic" => panic!("this is {how}"),
         "panic with a number" => std::panic::panic_any(5_u8),
-        "segv" => drop(kill_process(
-            rustix::process::getpid(),
-            Signal::SEGV,
-        )),
+        "segv" => drop(kill_process(rustix::process::getpid(), Signal::SEGV)),
         "overflow" => drop(deeper(1)),
         _ => {}
     }
@@ -51,7 +50,7 @@ fn count(text: String) -> usize {
 /// Sleeps longer than any test.
 #[spinneret::task]
 fn sleep() {
-    std::thread::sleep(Duration::from_secs(600));
+    std::thread::sleep(Duration::from_mins(10));
 }
 
 /// Notes that it ran, and dies of a multiple of five.
@@ -304,12 +303,12 @@ fn a_task_sees_no_trace_of_the_machinery_and_its_children_inherit_none() {
 fn die_with_a_heir(file: PathBuf) {
     // SAFETY: the child calls nothing but async-signal-safe functions.
     match unsafe { libc::fork() } {
-        // SAFETY: as above; no pointers are involved.
-        0 => unsafe {
-            libc::alarm(60);
-            libc::pause();
-            libc::_exit(0);
-        },
+        0 => {
+            // SAFETY: as above; no pointers are involved.
+            unsafe { libc::sleep(60) };
+            // SAFETY: as above.
+            unsafe { libc::_exit(0) }
+        }
         child => write!(File::create(file).unwrap(), "{child}").unwrap(),
     }
     process::abort();

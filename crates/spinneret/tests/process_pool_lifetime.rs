@@ -1,6 +1,8 @@
 //! How a pool's processes begin and end, seen from outside: `examples/pool_parent.rs` is the
 //! program with the pool.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -396,11 +396,7 @@ impl Shared {
     pub(super) fn snapshot(&self) -> PoolSnapshot {
         let state = self.state.lock();
         let in_flight: usize = state.places.iter().map(|place| place.in_flight).sum();
-        let running = state
-            .places
-            .iter()
-            .filter(|place| place.in_flight > 0)
-            .count();
+        let running = state.places.iter().filter(|place| place.running).count();
         let workers = state.places.iter().filter_map(|place| {
             let worker = place.worker.as_ref()?;
             Some(WorkerSnapshot {

@@ -2,6 +2,7 @@
 //!
 //! Use it through the crate `spinneret`, which re-exports it beside the trait it implements.
 
+mod attributes;
 mod check;
 mod expand;
 mod options;

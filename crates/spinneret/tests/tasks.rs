@@ -41,6 +41,35 @@ async fn slowly(text: String) -> String {
     joined.expect("the inner task ended")
 }
 
+/// Old.
+#[spinneret::task]
+#[deprecated = "use add"]
+fn old() -> u8 {
+    1
+}
+
+#[test]
+#[expect(deprecated)]
+fn attributes_of_the_function_still_mean_what_they_did() {
+    assert_eq!(old(), 1);
+}
+
+mod inner {
+    #[spinneret::task]
+    pub fn one() -> u8 {
+        1
+    }
+}
+
+#[test]
+fn an_imported_task_is_both_a_value_and_a_type() {
+    use inner::one;
+    fn name<T: Task>() -> &'static str {
+        T::NAME
+    }
+    assert_eq!((one(), name::<one>()), (1, "tasks::inner::one"));
+}
+
 #[spinneret::task]
 fn r#try(n: u8) -> Result<u8, String> {
     if n > 0 { Ok(n) } else { Err("zero".to_owned()) }

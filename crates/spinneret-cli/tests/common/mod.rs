@@ -6,6 +6,7 @@
 
 pub mod handmade;
 pub mod lists;
+pub mod nginx;
 pub mod procs;
 pub mod program;
 pub mod site;

@@ -39,7 +39,7 @@ impl Site {
 
     /// The whole address of a path; whole addresses stay as they are.
     pub fn url(&self, path: &str) -> String {
-        if path.starts_with('/') { self.server.url(path) } else { path.to_owned() }
+        if path.contains("://") { path.to_owned() } else { self.server.url(path) }
     }
 
     /// The images a right crawler saves, by whole address.

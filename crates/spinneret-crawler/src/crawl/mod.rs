@@ -5,6 +5,7 @@ mod options;
 mod state;
 mod workers;
 
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use spinneret::manager::{AuthKey, GetError, Manager, ManagerError, PutError, Queue, QueueOptions};
@@ -104,7 +105,8 @@ pub trait Observer: Send {
     }
 }
 
-/// Runs a crawl until nothing is left or `interrupt` turns above 0 (drain) or 1 (stop at once).
+/// Runs a crawl until nothing is left, or until `interrupt` turns 1: then it waits for the fetches
+/// under way, unless it turns 2.
 pub async fn run(
     options: CrawlOptions,
     source: Source,
@@ -112,27 +114,24 @@ pub async fn run(
     observer: &mut dyn Observer,
 ) -> Result<Ended, CrawlError> {
     let started = Instant::now();
-    let state = State::open(&options.output, options.resume)?;
-    let mut crawl = Crawl::prepare(&options, &state, source)?;
-    let key = match &options.listen {
-        Some((_, key)) => key.clone(),
-        None => AuthKey::generate().map_err(ManagerError::from)?,
+    // A list may be long, or typed by hand: reading it must not keep Ctrl-C waiting.
+    let preparing = tokio::task::spawn_blocking({
+        let options = options.clone();
+        move || {
+            let state = State::open(&options.output, options.resume)?;
+            Ok((Crawl::prepare(&options, &state, source)?, state))
+        }
+    });
+    let prepared: Result<_, CrawlError> = tokio::select! {
+        prepared = preparing => prepared.unwrap_or_else(|panic| resume_unwind(panic.into_panic())),
+        Ok(_) = interrupt.wait_for(|count| *count > 0) => {
+            return Ok(Ended::Interrupted(Summary::default()));
+        }
     };
-    let address = options
-        .listen
-        .as_ref()
-        .map_or("127.0.0.1:0", |(address, _)| address);
-    let job_queue = || QueueOptions::new().max_deliveries(MAX_DELIVERIES);
-    let manager = Manager::builder()
-        .listen(address)
-        .authkey(key.clone())
-        .register(LINKS_QUEUE, job_queue())
-        .register(IMAGES_QUEUE, job_queue())
-        .register(RESULTS_QUEUE, QueueOptions::new().maxsize(RESULTS))
-        .start_async()
-        .await?;
-    let token = state.write_token()?;
-    manager.set_value(SETTINGS_VALUE, &crawl.settings(&options, token))?;
+    let (mut crawl, state) = prepared?;
+    let (manager, key) = start_manager(&options).await?;
+    let settings = crawl.settings(&options, state.write_token()?);
+    manager.set_value(SETTINGS_VALUE, &settings)?;
     if options.listen.is_some() {
         observer.listening(&manager.local_addr().to_string());
     }
@@ -145,23 +144,16 @@ pub async fn run(
 
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut reports = Vec::new();
     let interrupted = loop {
         crawl.hand_out(&queues).await?;
         crawl.record()?;
         if crawl.frontier.is_finished() {
             break false;
         }
-        let wake = crawl.frontier.next_wake().map_or(TICK, |at| {
-            at.saturating_duration_since(Instant::now()).min(TICK)
-        });
+        let wake = crawl.frontier.next_wake();
+        let wake = wake.map_or(TICK, |at| at.saturating_duration_since(Instant::now()).min(TICK));
         tokio::select! {
-            _ = results.recv_many(&mut reports, COMMIT_BATCH) => {
-                let now = Instant::now();
-                for report in reports.drain(..) {
-                    crawl.frontier.commit(report, now)?;
-                }
-            }
+            committed = crawl.commit_next(&mut results) => committed?,
             () = tokio::time::sleep(wake) => {}
             _ = tick.tick() => {
                 crawl.bury(&queues).await?;
@@ -173,40 +165,29 @@ pub async fn run(
                     observer.notice(&format!("{lost}; going on with workers that join"));
                 }
             }
-            _ = interrupt.wait_for(|count| *count > 0) => break true,
+            Ok(_) = interrupt.wait_for(|count| *count > 0) => break true,
         }
     };
     if interrupted {
         observer.notice("interrupted: waiting for fetches under way, again to stop at once");
         crawl.take_back(&queues).await?;
-    }
-    queues.close().await?;
-    if interrupted {
-        let deadline = tokio::time::sleep(DRAIN);
-        tokio::pin!(deadline);
-        while !crawl.frontier.nothing_in_flight() {
-            tokio::select! {
-                _ = results.recv_many(&mut reports, COMMIT_BATCH) => {
-                    let now = Instant::now();
-                    for report in reports.drain(..) {
-                        crawl.frontier.commit(report, now)?;
-                    }
-                    crawl.record()?;
-                }
-                () = &mut deadline => break,
-                _ = interrupt.wait_for(|count| *count > 1) => break,
-            }
+        queues.close().await?;
+        tokio::select! {
+            drained = crawl.drain(&mut results) => drained?,
+            () = tokio::time::sleep(DRAIN) => {}
+            Ok(_) = interrupt.wait_for(|count| *count > 1) => {}
         }
         crawl.record()?;
+    } else {
+        queues.close().await?;
     }
     // Interrupted twice, nobody is waited for.
     let patience = if *interrupt.borrow() > 1 { Duration::ZERO } else { LEAVE };
     workers.stop(patience).await;
     manager.shutdown_async().await;
-    Store::remove_parts(&options.output).map_err(|cause| StateError::Io {
-        folder: options.output.clone(),
-        cause,
-    })?;
+    let folder = &options.output;
+    Store::remove_parts(folder)
+        .map_err(|cause| StateError::Io { folder: folder.clone(), cause })?;
     let progress = crawl.progress(started, 0);
     observer.progress(&progress);
     if interrupted {
@@ -214,6 +195,24 @@ pub async fn run(
     }
     state.set_finished(true)?;
     Ok(Ended::Done(progress.summary))
+}
+
+/// The embedded manager, and the key for it.
+async fn start_manager(options: &CrawlOptions) -> Result<(Manager, AuthKey), ManagerError> {
+    let (address, key) = match &options.listen {
+        Some((address, key)) => (address.as_str(), key.clone()),
+        None => ("127.0.0.1:0", AuthKey::generate()?),
+    };
+    let jobs = || QueueOptions::new().max_deliveries(MAX_DELIVERIES);
+    let manager = Manager::builder()
+        .listen(address)
+        .authkey(key.clone())
+        .register(LINKS_QUEUE, jobs())
+        .register(IMAGES_QUEUE, jobs())
+        .register(RESULTS_QUEUE, QueueOptions::new().maxsize(RESULTS))
+        .start_async()
+        .await?;
+    Ok((manager, key))
 }
 
 /// Takes reports off the queue as they come, since a wait for them must be free to be dropped.
@@ -356,6 +355,28 @@ impl Crawl {
  PutError::Full(_) | PutError::Closed(_) => CrawlError::QueuesClosed,
  })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits for reports and takes them in. Dropped while it waits, it has taken none.
+    async fn commit_next(&mut self, results: &mut mpsc::Receiver<Report>) -> Result<(), CrawlError> {
+        let mut reports = Vec::new();
+        if results.recv_many(&mut reports, COMMIT_BATCH).await == 0 {
+            return Err(CrawlError::QueuesClosed);
+        }
+        let now = Instant::now();
+        for report in reports {
+            self.frontier.commit(report, now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the reports of all that is with workers.
+    async fn drain(&mut self, results: &mut mpsc::Receiver<Report>) -> Result<(), CrawlError> {
+        while !self.frontier.nothing_in_flight() {
+            self.commit_next(results).await?;
+            self.record()?;
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ pub enum Format {
 pub struct KeyArgs {
     /// File with the key that manager and workers share. Else the environment variable
     /// SPINNERET_AUTHKEY, else, on one machine, a key file that the manager makes.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub authkey_file: Option<PathBuf>,
 }
 

@@ -39,14 +39,20 @@ fn ctrl_c_keeps_the_state_and_resume_goes_on() {
     assert_eq!(common::images(&nest.out()).len() as u64, saved);
     assert!(ended.stderr.contains("--resume"), "{}", ended.stderr);
     let lowered = ended.stderr.to_lowercase();
-    assert!(!lowered.contains("panick") && !lowered.contains("error"), "{}", ended.stderr);
+    assert!(
+        !lowered.contains("panick") && !lowered.contains("error"),
+        "{}",
+        ended.stderr
+    );
     common::lists::assert_no_parts(&nest.out());
 
     // What was under way was waited for, so nothing at all is fetched twice.
     assert_resumes(&nest, &site);
     let hits = site.server.hits();
-    let twice: Vec<_> =
-        hits.iter().filter(|(path, count)| **count > 1 && *path != "/robots.txt").collect();
+    let twice: Vec<_> = hits
+        .iter()
+        .filter(|(path, count)| **count > 1 && *path != "/robots.txt")
+        .collect();
     assert!(twice.is_empty(), "fetched twice: {twice:?}");
 }
 
@@ -60,7 +66,11 @@ fn an_unfinished_crawl_is_not_begun_again_by_mistake() {
     let seed = site.url("/");
     let refused = nest.run(&nest.crawl_args(&seed, &WORKERS)).expect(3);
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
-    assert_eq!(common::images(&nest.out()).len(), before, "the lists were touched");
+    assert_eq!(
+        common::images(&nest.out()).len(),
+        before,
+        "the lists were touched"
+    );
     assert_resumes(&nest, &site);
 }
 
@@ -89,7 +99,11 @@ fn a_second_ctrl_c_waits_for_nobody() {
     let ended = run.finish().expect(130);
     wait_until_gone(&workers);
     // The grace period is 15 seconds, and the summary counts them.
-    assert!(ended.summary()["seconds"].as_f64() < Some(14.0), "{}", ended.stdout);
+    assert!(
+        ended.summary()["seconds"].as_f64() < Some(14.0),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]
@@ -99,7 +113,11 @@ fn two_crawls_do_not_share_a_folder() {
     let seed = site.url("/");
     for more in [&["--workers", "1"][..], &["--workers", "1", "--resume"]] {
         let refused = nest.run(&nest.crawl_args(&seed, more)).expect(3);
-        assert!(refused.stderr.contains("another crawl"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("another crawl"),
+            "{}",
+            refused.stderr
+        );
     }
     run.finish().expect(0);
     assert_crawled(&nest.out(), &site.images());

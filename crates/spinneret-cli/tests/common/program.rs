@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,7 +23,9 @@ pub struct Nest {
 
 impl Nest {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A path inside.
@@ -35,10 +38,12 @@ impl Nest {
         self.path("out")
     }
 
-    /// Writes a file inside; its path as an argument.
+    /// Writes a file inside that only its owner can read, as keys should be; its path as an
+    /// argument.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
@@ -113,7 +118,10 @@ impl Reader {
                 filled.lock().unwrap().extend_from_slice(&buffer[..length]);
             }
         });
-        Self { text, thread: Some(thread) }
+        Self {
+            text,
+            thread: Some(thread),
+        }
     }
 
     fn so_far(&self) -> String {
@@ -131,11 +139,18 @@ impl Reader {
 
 impl Run {
     pub fn start(mut command: Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         let mut child = command.spawn().unwrap();
         let stdout = Reader::start(child.stdout.take().unwrap());
         let stderr = Reader::start(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     pub fn pid(&self) -> Pid {
@@ -210,7 +225,11 @@ impl Run {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        Ended { status, stdout: self.stdout.end(), stderr: self.stderr.end() }
+        Ended {
+            status,
+            stdout: self.stdout.end(),
+            stderr: self.stderr.end(),
+        }
     }
 }
 
@@ -225,13 +244,21 @@ impl Drop for Run {
 impl Ended {
     /// Its exit status; panics if a signal ended it.
     pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("{}: {}", self.status, self.stderr))
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("{}: {}", self.status, self.stderr))
     }
 
     /// Asserts the exit status, showing standard error if it is another.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.status.code(), Some(code), "{}\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.status.code(),
+            Some(code),
+            "{}\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
@@ -243,7 +270,9 @@ impl Ended {
 
     /// A number of the summary.
     pub fn count(&self, key: &str) -> u64 {
-        self.summary()[key].as_u64().unwrap_or_else(|| panic!("no {key}: {}", self.stdout))
+        self.summary()[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {key}: {}", self.stdout))
     }
 
     /// Failures of a cause in the summary; 0 if it is not there.

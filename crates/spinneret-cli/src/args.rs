@@ -224,17 +224,27 @@ impl std::str::FromStr for Registration {
         if name.is_empty() {
             return Err("a queue needs a name: NAME or NAME:maxsize=N".to_owned());
         }
-        let mut registration = Self { name, maxsize: None, max_deliveries: None };
+        let mut registration = Self {
+            name,
+            maxsize: None,
+            max_deliveries: None,
+        };
         for part in parts {
             let number = |value: &str| {
-                value.parse().map_err(|_| format!("{part:?}: {value:?} is not a whole number"))
+                value
+                    .parse()
+                    .map_err(|_| format!("{part:?}: {value:?} is not a whole number"))
             };
             match part.split_once('=') {
                 Some(("maxsize", value)) => registration.maxsize = Some(number(value)?),
                 Some(("max_deliveries", value)) => {
                     registration.max_deliveries = Some(number(value)? as u32);
                 }
-                _ => return Err(format!("{part:?} is neither maxsize=N nor max_deliveries=N")),
+                _ => {
+                    return Err(format!(
+                        "{part:?} is neither maxsize=N nor max_deliveries=N"
+                    ));
+                }
             }
         }
         Ok(registration)
@@ -337,7 +347,9 @@ pub struct DemoArgs {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
@@ -348,8 +360,12 @@ fn bytes(text: &str) -> Result<u64, String> {
         Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
         _ => (text, 1),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
-    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
+    number
+        .checked_mul(unit)
+        .ok_or_else(|| "too large".to_owned())
 }
 
 #[cfg(test)]
@@ -368,7 +384,11 @@ mod tests {
         let parse = |text: &str| text.parse::<Registration>();
         assert_eq!(parse("tasks").unwrap().maxsize, None);
         assert_eq!(parse("tasks:maxsize=5").unwrap().maxsize, Some(5));
-        assert!(parse("tasks:maxsize=x").unwrap_err().contains("whole number"));
+        assert!(
+            parse("tasks:maxsize=x")
+                .unwrap_err()
+                .contains("whole number")
+        );
         assert!(parse("tasks:size=5").unwrap_err().contains("maxsize=N"));
         assert!(parse(":maxsize=5").is_err());
     }

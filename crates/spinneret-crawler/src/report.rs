@@ -297,12 +297,21 @@ mod tests {
             fetched_at: "2026-01-01T00:00:00Z".to_owned(),
             stored_on: None,
         };
-        Event::Saved { url: url.to_owned(), page: None, image }
+        Event::Saved {
+            url: url.to_owned(),
+            page: None,
+            image,
+        }
     }
 
     fn failed(url: &str) -> Event {
         let problem = Problem::new(Cause::Http(404), "gone");
-        Event::Failed { url: url.to_owned(), kind: Kind::Image, page: None, problem }
+        Event::Failed {
+            url: url.to_owned(),
+            kind: Kind::Image,
+            page: None,
+            problem,
+        }
     }
 
     #[test]
@@ -315,7 +324,15 @@ mod tests {
         let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
         let keys: Vec<&str> = line.keys().map(String::as_str).collect();
         let promised = [
-            "bytes", "content_type", "fetched_at", "height", "page", "path", "sha256", "url", "width",
+            "bytes",
+            "content_type",
+            "fetched_at",
+            "height",
+            "page",
+            "path",
+            "sha256",
+            "url",
+            "width",
         ];
         let mut sorted = keys.clone();
         sorted.sort_unstable();
@@ -326,7 +343,11 @@ mod tests {
     fn counts_survive_a_restart_and_a_line_cut_short_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let mut reporter = Reporter::create(folder.path()).unwrap();
-        for event in [saved("http://a/1"), saved("http://a/2"), failed("http://a/3")] {
+        for event in [
+            saved("http://a/1"),
+            saved("http://a/2"),
+            failed("http://a/3"),
+        ] {
             reporter.record(event).unwrap();
         }
         reporter.flush().unwrap();
@@ -334,8 +355,14 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let (mut reporter, recorded) = Reporter::resume(folder.path()).unwrap();
-        assert_eq!(recorded, HashSet::from([Address::parse("http://a/1").unwrap().fingerprint()]));
-        assert_eq!((reporter.summary().images_saved, reporter.summary().bytes), (1, 10));
+        assert_eq!(
+            recorded,
+            HashSet::from([Address::parse("http://a/1").unwrap().fingerprint()])
+        );
+        assert_eq!(
+            (reporter.summary().images_saved, reporter.summary().bytes),
+            (1, 10)
+        );
         assert_eq!(reporter.summary().failures["http_404"], 1);
         reporter.record(saved("http://a/2")).unwrap();
         reporter.flush().unwrap();
@@ -344,7 +371,16 @@ mod tests {
 
     #[test]
     fn strict_counts_every_failure_but_what_robots_txt_forbade() {
-        let failures = [("http_404", 2), ("robots", 5)].map(|(k, n)| (k.to_owned(), n)).into();
-        assert_eq!(Summary { failures, ..Summary::default() }.strict_failures(), 2);
+        let failures = [("http_404", 2), ("robots", 5)]
+            .map(|(k, n)| (k.to_owned(), n))
+            .into();
+        assert_eq!(
+            Summary {
+                failures,
+                ..Summary::default()
+            }
+            .strict_failures(),
+            2
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use robotxt::Robots;
 
 /// Longest pause that a `Crawl-delay` line can ask for; a mistyped one must not stop a crawl.
-const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
+const MAX_CRAWL_DELAY: Duration = Duration::from_mins(1);
 
 /// The rules of one host for us.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ const REPORT_BATCH: usize = 128;
 /// How long one call waits for jobs.
 const LEASE_WAIT: Duration = Duration::from_secs(10);
 /// A job's lease outlasts the longest fetch by this much.
-const LEASE_MARGIN: Duration = Duration::from_secs(60);
+const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// Links remembered as reported, so that a menu that is on every page travels once. Forgetting
 /// them costs messages, not correctness.
 const REMEMBERED_LINKS: usize = 1 << 20;

@@ -12,6 +12,11 @@ pub use spinneret_macros::task;
 pub use self::pool::{ProcessPool, TaskHandle};
 pub use self::task::{Outcome, Task, TaskError};
 
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// For code that [`macro@task`] generates; no promise is made about it.
 #[doc(hidden)]
 pub mod __private {

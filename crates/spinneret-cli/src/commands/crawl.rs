@@ -103,14 +103,21 @@ pub(super) fn print_summary(summary: &Summary, output: &Path, json: bool) -> any
     }
     println!("seconds        {:.2}", summary.seconds);
     if !summary.failures.is_empty() {
-        eprintln!("each failure with its address: {}", output.join("failures.jsonl").display());
+        eprintln!(
+            "each failure with its address: {}",
+            output.join("failures.jsonl").display()
+        );
     }
     Ok(())
 }
 
 /// A seed as people type it: `example.org` means `http://example.org/`.
 fn parse_seed(text: &str) -> anyhow::Result<Address> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
     Address::parse(&with_scheme).map_err(|error| UsageError(format!("{text}: {error}")).into())
 }
 
@@ -118,7 +125,9 @@ fn parse_seed(text: &str) -> anyhow::Result<Address> {
 /// the crawl, which counts it as a failure.
 async fn refuse_private(seed: &Address) -> anyhow::Result<()> {
     let host = seed.host().trim_matches(['[', ']']);
-    let Ok(found) = tokio::net::lookup_host((host, 0)).await else { return Ok(()) };
+    let Ok(found) = tokio::net::lookup_host((host, 0)).await else {
+        return Ok(());
+    };
     let addresses: Vec<_> = found.map(|address| address.ip()).collect();
     if let Some(private) = addresses.iter().find(|ip| fetch::is_private(**ip))
         && addresses.iter().all(|ip| fetch::is_private(*ip))

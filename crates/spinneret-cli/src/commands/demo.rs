@@ -56,7 +56,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     show_saved(&args.output)?;
     show_failures(&args.output)?;
     super::crawl::print_summary(&summary, &args.output, args.json)?;
-    eprintln!("\nThe images are in {}.", args.output.join("images").display());
+    eprintln!(
+        "\nThe images are in {}.",
+        args.output.join("images").display()
+    );
     eprintln!("`spinneret demo --serve 127.0.0.1:8000` serves the site for your browser.");
     Ok(exit)
 }
@@ -68,7 +71,10 @@ fn make_way(output: &Path) -> anyhow::Result<()> {
     }
     let is_empty = fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
     if !is_empty && !output.join(".spinneret").is_dir() {
-        let why = format!("{} is not an earlier demo's: choose another folder with -o", output.display());
+        let why = format!(
+            "{} is not an earlier demo's: choose another folder with -o",
+            output.display()
+        );
         return Err(UsageError(why).into());
     }
     fs::remove_dir_all(output).with_context(|| format!("cannot replace {}", output.display()))
@@ -77,7 +83,9 @@ fn make_way(output: &Path) -> anyhow::Result<()> {
 fn show_saved(output: &Path) -> anyhow::Result<()> {
     let mut types: BTreeMap<String, (u64, u64, String)> = BTreeMap::new();
     for image in read_list::<ImageLine>(&output.join("images.jsonl"))? {
-        let entry = types.entry(image.content_type).or_insert((0, 0, image.path));
+        let entry = types
+            .entry(image.content_type)
+            .or_insert((0, 0, image.path));
         entry.0 += 1;
         entry.1 += image.bytes;
     }
@@ -92,7 +100,11 @@ fn show_failures(output: &Path) -> anyhow::Result<()> {
     eprintln!("\nFailed, as the site has it on purpose:");
     for failure in read_list::<FailureLine>(&output.join("failures.jsonl"))? {
         let url: String = failure.url.chars().take(72).collect();
-        let more = if url.len() < failure.url.len() { "..." } else { "" };
+        let more = if url.len() < failure.url.len() {
+            "..."
+        } else {
+            ""
+        };
         eprintln!("  {:<18} {url}{more}", failure.cause);
         eprintln!("  {:<18}   {}", "", failure.detail);
     }
@@ -101,6 +113,9 @@ fn show_failures(output: &Path) -> anyhow::Result<()> {
 }
 
 fn read_list<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines()
+        .map(|line| Ok(serde_json::from_str(line)?))
+        .collect()
 }

@@ -31,7 +31,10 @@ pub async fn run(args: QueueArgs) -> anyhow::Result<Exit> {
         }
         QueueAction::Dead { requeue: false } => {
             for dead in queue.dead_async(usize::MAX).await? {
-                let item = dead.item.as_ref().map_or_else(|_| "(unreadable)".to_owned(), show);
+                let item = dead
+                    .item
+                    .as_ref()
+                    .map_or_else(|_| "(unreadable)".to_owned(), show);
                 println!("{}\t{}\t{item}", dead.deliveries, dead.reason);
             }
         }
@@ -68,7 +71,10 @@ async fn put(
         match put.await {
             Ok(()) => {}
             Err(PutError::Full(rest)) => {
-                anyhow::bail!("the queue is full: {} items of this batch are not in it", rest.len())
+                anyhow::bail!(
+                    "the queue is full: {} items of this batch are not in it",
+                    rest.len()
+                )
             }
             Err(error) => return Err(error.into()),
         }

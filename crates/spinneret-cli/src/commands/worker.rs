@@ -17,7 +17,10 @@ pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         output: args.output.clone(),
     };
     let mut interrupts = super::interrupts()?;
-    eprintln!("working for {} ({}, {} at once)", args.address, config.role, config.concurrency);
+    eprintln!(
+        "working for {} ({}, {} at once)",
+        args.address, config.role, config.concurrency
+    );
     let summary = tokio::select! {
         summary = worker::run(&config) => summary?,
         // What it had taken goes back with its connection, for other workers.

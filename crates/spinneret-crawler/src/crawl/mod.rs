@@ -151,7 +151,9 @@ pub async fn run(
             break false;
         }
         let wake = crawl.frontier.next_wake();
-        let wake = wake.map_or(TICK, |at| at.saturating_duration_since(Instant::now()).min(TICK));
+        let wake = wake.map_or(TICK, |at| {
+            at.saturating_duration_since(Instant::now()).min(TICK)
+        });
         tokio::select! {
             committed = crawl.commit_next(&mut results) => committed?,
             () = tokio::time::sleep(wake) => {}
@@ -182,12 +184,18 @@ pub async fn run(
         queues.close().await?;
     }
     // Interrupted twice, nobody is waited for.
-    let patience = if *interrupt.borrow() > 1 { Duration::ZERO } else { LEAVE };
+    let patience = if *interrupt.borrow() > 1 {
+        Duration::ZERO
+    } else {
+        LEAVE
+    };
     workers.stop(patience).await;
     manager.shutdown_async().await;
     let folder = &options.output;
-    Store::remove_parts(folder)
-        .map_err(|cause| StateError::Io { folder: folder.clone(), cause })?;
+    Store::remove_parts(folder).map_err(|cause| StateError::Io {
+        folder: folder.clone(),
+        cause,
+    })?;
     let progress = crawl.progress(started, 0);
     observer.progress(&progress);
     if interrupted {
@@ -221,7 +229,7 @@ fn forward(queue: Queue<Report>) -> mpsc::Receiver<Report> {
     tokio::spawn(async move {
         loop {
             match queue
-                .get_many_async(COMMIT_BATCH, Duration::from_secs(60))
+                .get_many_async(COMMIT_BATCH, Duration::from_mins(1))
                 .await
             {
                 Ok(reports) => {
@@ -350,17 +358,23 @@ impl Crawl {
             jobs.into_iter().partition(|job| job.kind.is_image());
         for (queue, jobs) in [(&queues.links, links), (&queues.images, images)] {
             if !jobs.is_empty() {
-                queue.put_many_async(jobs).await.map_err(|error| match error {
- PutError::Manager { error, .. } => CrawlError::Manager(error),
- PutError::Full(_) | PutError::Closed(_) => CrawlError::QueuesClosed,
- })?;
+                queue
+                    .put_many_async(jobs)
+                    .await
+                    .map_err(|error| match error {
+                        PutError::Manager { error, .. } => CrawlError::Manager(error),
+                        PutError::Full(_) | PutError::Closed(_) => CrawlError::QueuesClosed,
+                    })?;
             }
         }
         Ok(())
     }
 
     /// Waits for reports and takes them in. Dropped while it waits, it has taken none.
-    async fn commit_next(&mut self, results: &mut mpsc::Receiver<Report>) -> Result<(), CrawlError> {
+    async fn commit_next(
+        &mut self,
+        results: &mut mpsc::Receiver<Report>,
+    ) -> Result<(), CrawlError> {
         let mut reports = Vec::new();
         if results.recv_many(&mut reports, COMMIT_BATCH).await == 0 {
             return Err(CrawlError::QueuesClosed);

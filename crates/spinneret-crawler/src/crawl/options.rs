@@ -67,7 +67,7 @@ impl CrawlOptions {
             user_agent: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(20),
-            total_timeout: Duration::from_secs(300),
+            total_timeout: Duration::from_mins(5),
             attempts: 3,
             max_page_bytes: 16 << 20,
             max_image_bytes: 256 << 20,

@@ -49,10 +49,18 @@ impl Workers {
     ) -> Result<Self, WorkersError> {
         let workers = options.workers;
         if workers == 0 {
-            return Ok(Self { pool: None, running: Vec::new() });
+            return Ok(Self {
+                pool: None,
+                running: Vec::new(),
+            });
         }
         // Starting waits for the processes to report, and the manager runs on this thread.
-        let start = move || ProcessPool::builder().workers(workers).retries(RESTARTS).build();
+        let start = move || {
+            ProcessPool::builder()
+                .workers(workers)
+                .retries(RESTARTS)
+                .build()
+        };
         let pool = blocking(start).await??;
         let running = (0..workers)
             .map(|number| {
@@ -68,7 +76,10 @@ impl Workers {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| WorkersError::Stopped(error.to_string()))?;
-        Ok(Self { pool: Some(pool), running })
+        Ok(Self {
+            pool: Some(pool),
+            running,
+        })
     }
 
     /// Why no worker is left, once, if that is so before the crawl's queues were closed.
@@ -107,6 +118,10 @@ impl Workers {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, WorkersError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| WorkersError::Stopped(error.to_string()))
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, WorkersError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| WorkersError::Stopped(error.to_string()))
 }

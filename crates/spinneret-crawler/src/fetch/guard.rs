@@ -131,10 +131,8 @@ fn is_private_v6(v6: Ipv6Addr) -> bool {
         }
         // NAT64 (RFC 6052) and 6to4 (RFC 3056).
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
-        // Local-use NAT64 (RFC 8215).
-        [0x64, 0xff9b, 1, ..] => true,
-        // Discard-only, Teredo and documentation blocks.
-        [0x100, 0, 0, 0, ..] | [0x2001, 0 | 0xdb8, ..] => true,
+        // Local-use NAT64 (RFC 8215), discard-only, Teredo and documentation blocks.
+        [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0 | 0xdb8, ..] => true,
         [first, ..] => {
             v6.is_multicast() || (first & 0xfe00) == 0xfc00 || (first & 0xffc0) == 0xfe80
                 // Site-local, deprecated by RFC 3879 but still routed inside some sites.

@@ -46,7 +46,7 @@ impl Host {
 /// All hosts, and whose turn it is.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    hosts: Vec<Host>,
+    all: Vec<Host>,
     by_origin: HashMap<Box<str>, HostId>,
     /// Hosts that may be asked now, in turn.
     ready: VecDeque<HostId>,
@@ -67,9 +67,9 @@ impl Hosts {
             return id;
         }
         let (delay, robots) = new();
-        let id = self.hosts.len() as HostId;
+        let id = self.all.len() as HostId;
         self.by_origin.insert(origin.into(), id);
-        self.hosts.push(Host {
+        self.all.push(Host {
             origin: origin.into(),
             robots,
             delay,
@@ -83,11 +83,11 @@ impl Hosts {
     }
 
     pub(super) fn get(&self, id: HostId) -> &Host {
-        &self.hosts[id as usize]
+        &self.all[id as usize]
     }
 
     pub(super) fn get_mut(&mut self, id: HostId) -> &mut Host {
-        &mut self.hosts[id as usize]
+        &mut self.all[id as usize]
     }
 
     /// Addresses that wait in any host's queues.
@@ -141,7 +141,7 @@ impl Hosts {
 
     /// Puts a host that has something to do where [`Hosts::next_ready`] finds it.
     pub(super) fn list(&mut self, id: HostId) {
-        let host = &mut self.hosts[id as usize];
+        let host = &mut self.all[id as usize];
         let busy =
             matches!(host.robots, Robots::Asked) || (!host.delay.is_zero() && host.in_flight > 0);
         if host.listed || busy || (host.links.is_empty() && host.images.is_empty()) {

@@ -360,7 +360,8 @@ impl Frontier {
         for _ in 0..TURN {
             let waiting = self.hosts.get(host);
             let images = waiting.has_waiting(true) && room.images > 0;
-            if !images && !(waiting.has_waiting(false) && room.links > 0) {
+            let links = waiting.has_waiting(false) && room.links > 0;
+            if !images && !links {
                 break;
             }
             let Some(id) = self.hosts.pop(host, images) else {

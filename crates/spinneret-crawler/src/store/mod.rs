@@ -199,13 +199,25 @@ impl Incoming<'_> {
 
     fn accept(&mut self, probe: Probe) -> Result<(), Problem> {
         let (format, width, height) = match probe {
-            Probe::Image { format, width, height, .. } => (format, width, height),
+            Probe::Image {
+                format,
+                width,
+                height,
+                ..
+            } => (format, width, height),
             Probe::NeedMore => return Err(not_an_image("of no known image format")),
             Probe::NotImage { looks_like } => return Err(not_an_image(looks_like)),
         };
         let (part, file) = self.store.create_part().map_err(|error| storage(&error))?;
         let part = Some(part);
-        let mut known = Known { format, width, height, file, part, hash: Sha256::new() };
+        let mut known = Known {
+            format,
+            width,
+            height,
+            file,
+            part,
+            hash: Sha256::new(),
+        };
         known.write(&self.head)?;
         if !self.unframed {
             self.head = Vec::new();

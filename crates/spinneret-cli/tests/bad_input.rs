@@ -70,7 +70,7 @@ fn seeds_that_cannot_be_had_are_failures_and_the_others_are_crawled() {
     ]);
     let seed = good.url("/");
     let more = [&unresolvable, &refused, &forever, &circle, &nowhere, &notes];
-    let mut args = nest.crawl_args(&seed, &["--workers", "1", "--attempts", "2"]);
+    let mut args = common::crawl_args(&seed, &["--workers", "1", "--attempts", "2"]);
     args.extend(more.map(String::as_str));
     let ended = nest.run(&args).expect(0);
     assert_crawled(&nest.out(), &good.images());
@@ -90,7 +90,7 @@ fn what_robots_txt_forbids_is_no_failure_to_be_strict_about() {
     let (nest, museum) = (Nest::new(), Site::museum());
     let seed = museum.url("/private/ledger");
     let ended = nest
-        .run(&nest.crawl_args(&seed, &["--workers", "1", "--strict"]))
+        .run(&common::crawl_args(&seed, &["--workers", "1", "--strict"]))
         .expect(0);
     assert_eq!(ended.failed("robots"), 1);
 }
@@ -208,7 +208,7 @@ fn a_page_that_is_damaged_gives_what_it_has() {
     ]);
     let (nest, seed) = (Nest::new(), site.url("/"));
     let args = ["--workers", "1", "--max-page", "10K", "--attempts", "1"];
-    let ended = nest.run(&nest.crawl_args(&seed, &args)).expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &args)).expect(0);
     let saved = ["/1.gif", "/2.gif"]
         .map(|path| (site.url(path), PIXEL))
         .into();
@@ -240,10 +240,7 @@ fn no_name_leads_out_of_the_folder() {
         "/escaped",
         "/escaped/x.gif",
     ];
-    let page: String = names
-        .iter()
-        .map(|name| format!("<img src='.{name}'>"))
-        .collect();
+    let page = names.map(|name| format!("<img src='.{name}'>")).concat();
     let image = ("image/gif", PIXEL.to_vec());
     let served = [
         "/img/..%2F..%2F..%2F..%2Fescaped.gif",
@@ -260,7 +257,7 @@ fn no_name_leads_out_of_the_folder() {
     pages.insert("/", (HTML, page.into_bytes()));
     let (nest, site) = (Nest::new(), Handmade::open(pages));
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "1"]))
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
         .expect(0);
     let saved = served.map(|path| (site.url(path), PIXEL)).into();
     assert_crawled::<&[u8]>(&nest.out(), &saved);
@@ -401,7 +398,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
     let (nest, site) = (Nest::new(), Site::synthetic(1, 1, 0));
     nest.write("out", "a file stands here");
     let seed = site.url("/");
-    let refused = nest.run(&nest.crawl_args(&seed, &[])).expect(3);
+    let refused = nest.run(&common::crawl_args(&seed, &[])).expect(3);
     assert!(refused.stderr.contains("out"), "{}", refused.stderr);
     assert!(site.server.requests().is_empty());
 }

@@ -83,7 +83,7 @@ fn expected_failures(site: &Site) -> BTreeSet<(String, String)> {
 fn the_museum_is_saved_whole_and_its_failures_are_named() {
     let (nest, site) = (Nest::new(), Site::museum());
     let seed = site.url("/");
-    let args = nest.crawl_args(&seed, &["--workers", "2", "--max-image", "4M"]);
+    let args = common::crawl_args(&seed, &["--workers", "2", "--max-image", "4M"]);
     let ended = nest.run(&args).expect(0);
 
     assert_crawled(&nest.out(), &site.images());
@@ -155,7 +155,7 @@ fn the_museum_is_saved_whole_and_its_failures_are_named() {
 fn a_line_says_where_its_image_was_found_and_what_it_is() {
     let (nest, site) = (Nest::new(), Site::synthetic(3, 2, 0));
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "1"]))
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
         .expect(0);
     let lines = images(&nest.out());
     assert_eq!(lines.len(), 6);
@@ -188,13 +188,16 @@ fn the_scope_and_the_depth_bound_what_is_followed() {
     let seed = site.url("/");
     // Pages 0 to 8 are at most one link away.
     let ended = nest
-        .run(&nest.crawl_args(&seed, &["--workers", "1", "--depth", "1"]))
+        .run(&common::crawl_args(
+            &seed,
+            &["--workers", "1", "--depth", "1"],
+        ))
         .expect(0);
     assert_eq!((ended.count("pages"), ended.count("images_saved")), (9, 9));
     // Below `/page/`, what only `/` links to is out of reach.
     let nest = Nest::new();
     let seed = site.url("/page/1");
-    let args = nest.crawl_args(&seed, &["--workers", "1", "--scope", "prefix"]);
+    let args = common::crawl_args(&seed, &["--workers", "1", "--scope", "prefix"]);
     let ended = nest.run(&args).expect(0);
     assert_eq!((ended.count("pages"), ended.count("images_saved")), (9, 9));
 }

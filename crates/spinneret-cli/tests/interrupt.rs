@@ -1,5 +1,10 @@
 //! Ctrl-C and SIGTERM end a crawl so that it can go on later.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests may fail by panicking"
+)]
+
 mod common;
 
 use common::procs::{children, wait_until_gone};
@@ -11,14 +16,14 @@ const WORKERS: [&str; 4] = ["--workers", "2", "--concurrency", "4"];
 /// Starts a crawl and waits until it is in the middle of things.
 fn start_in_the_middle(nest: &Nest, site: &Site) -> Run {
     let seed = site.url("/");
-    let run = nest.start(&nest.crawl_args(&seed, &WORKERS));
+    let run = nest.start(&common::crawl_args(&seed, &WORKERS));
     wait_until("images are fetched", || site.image_hits() >= 60);
     run
 }
 
 fn assert_resumes(nest: &Nest, site: &Site) -> Ended {
     let seed = site.url("/");
-    let mut args = nest.crawl_args(&seed, &WORKERS);
+    let mut args = common::crawl_args(&seed, &WORKERS);
     args.push("--resume");
     let ended = nest.run(&args).expect(0);
     assert_crawled(&nest.out(), &site.images());
@@ -64,7 +69,7 @@ fn an_unfinished_crawl_is_not_begun_again_by_mistake() {
     run.finish().expect(130);
     let before = common::images(&nest.out()).len();
     let seed = site.url("/");
-    let refused = nest.run(&nest.crawl_args(&seed, &WORKERS)).expect(3);
+    let refused = nest.run(&common::crawl_args(&seed, &WORKERS)).expect(3);
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
     assert_eq!(
         common::images(&nest.out()).len(),
@@ -90,7 +95,10 @@ fn a_second_ctrl_c_waits_for_nobody() {
     // Every answer takes a minute: a crawl that waits for them is caught by its own grace period.
     let (nest, site) = (Nest::new(), Site::synthetic(2, 2, 60_000));
     let seed = site.url("/");
-    let mut run = nest.start(&nest.crawl_args(&seed, &["--workers", "1", "--ignore-robots"]));
+    let mut run = nest.start(&common::crawl_args(
+        &seed,
+        &["--workers", "1", "--ignore-robots"],
+    ));
     wait_until("the page is asked for", || site.hits("/") == 1);
     let workers = children(run.pid());
     run.signal_group(Signal::INT);
@@ -112,7 +120,7 @@ fn two_crawls_do_not_share_a_folder() {
     let run = start_in_the_middle(&nest, &site);
     let seed = site.url("/");
     for more in [&["--workers", "1"][..], &["--workers", "1", "--resume"]] {
-        let refused = nest.run(&nest.crawl_args(&seed, more)).expect(3);
+        let refused = nest.run(&common::crawl_args(&seed, more)).expect(3);
         assert!(
             refused.stderr.contains("another crawl"),
             "{}",
@@ -128,4 +136,21 @@ fn nothing_to_resume_is_said() {
     let nest = Nest::new();
     let refused = nest.run(&["crawl", "--resume", "-o", "out"]).expect(3);
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
+}
+
+#[test]
+fn ctrl_c_is_heard_while_a_list_is_still_being_typed() {
+    let nest = Nest::new();
+    let mut command = nest.command(&["download", "-", "-o", "out", "--json"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdin(reader);
+    let run = Run::start(command);
+    wait_until("the list is open", || {
+        nest.out().join(".spinneret/frontier").exists()
+    });
+    run.signal_group(Signal::INT);
+    let ended = run.finish().expect(130);
+    assert_eq!(ended.count("images_found"), 0);
+    // Its writer was there all the time.
+    drop(writer);
 }

@@ -16,7 +16,10 @@ use common::{Image, Nest, Site, assert_crawled, failures, images, wait_until};
 fn workers_that_are_killed_cost_a_second_fetch_and_nothing_else() {
     let (nest, site) = (Nest::new(), Site::synthetic(50, 12, 20));
     let seed = site.url("/");
-    let run = nest.start(&nest.crawl_args(&seed, &["--workers", "2", "--concurrency", "4"]));
+    let run = nest.start(&common::crawl_args(
+        &seed,
+        &["--workers", "2", "--concurrency", "4"],
+    ));
     // One of two, the other, then both at once.
     let mut killed = 0;
     for (images, victims) in [(60, 1), (200, 1), (350, 2)] {
@@ -45,7 +48,7 @@ fn workers_that_are_killed_cost_a_second_fetch_and_nothing_else() {
 fn kill_the_crawl_at(moment: u64) {
     let (nest, site) = (Nest::new(), Site::synthetic(40, 10, 15));
     let seed = site.url("/");
-    let args = nest.crawl_args(&seed, &["--workers", "2", "--concurrency", "4"]);
+    let args = common::crawl_args(&seed, &["--workers", "2", "--concurrency", "4"]);
     let run = nest.start(&args);
     wait_until("images are fetched", || site.image_hits() >= moment);
     let workers = children(run.pid());
@@ -67,7 +70,7 @@ fn kill_the_crawl_at(moment: u64) {
         "killed too late"
     );
 
-    let resumed = nest.crawl_args(&seed, &["--workers", "2", "--resume"]);
+    let resumed = common::crawl_args(&seed, &["--workers", "2", "--resume"]);
     let ended = nest.run(&resumed).expect(0);
     assert_crawled(&nest.out(), &site.images());
     assert!(failures(&nest.out()).is_empty());
@@ -108,7 +111,7 @@ fn a_crawl_killed_near_its_end_is_resumed() {
 fn a_crawl_killed_again_and_again_gets_there() {
     let (nest, site) = (Nest::new(), Site::synthetic(30, 10, 15));
     let seed = site.url("/");
-    let mut args = nest.crawl_args(&seed, &["--workers", "1", "--concurrency", "4"]);
+    let mut args = common::crawl_args(&seed, &["--workers", "1", "--concurrency", "4"]);
     for moment in [40, 110, 180] {
         let run = nest.start(&args);
         wait_until("images are fetched", || site.image_hits() >= moment);
@@ -130,11 +133,11 @@ fn a_crawl_killed_again_and_again_gets_there() {
 fn a_finished_crawl_that_is_resumed_fetches_nothing() {
     let (nest, site) = (Nest::new(), Site::synthetic(5, 4, 0));
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "1"]))
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
         .expect(0);
     let requests = site.server.requests().len();
     let ended = nest
-        .run(&nest.crawl_args(&seed, &["--workers", "1", "--resume"]))
+        .run(&common::crawl_args(&seed, &["--workers", "1", "--resume"]))
         .expect(0);
     assert_eq!(site.server.requests().len(), requests);
     assert_eq!((ended.count("pages"), ended.count("images_saved")), (5, 20));

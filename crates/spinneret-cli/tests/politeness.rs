@@ -30,7 +30,7 @@ fn what_robots_txt_forbids_is_fetched_only_by_request() {
     let seed = site.url("/");
     let nest = Nest::new();
     let args = ["--workers", "2", "--max-image", "1M", "--attempts", "1"];
-    let ended = nest.run(&nest.crawl_args(&seed, &args)).expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &args)).expect(0);
     assert_eq!(ended.failed("robots"), 3);
     for forbidden in &site.expected.forbidden {
         assert_eq!(site.hits(forbidden), 0, "{forbidden}");
@@ -49,7 +49,7 @@ fn what_robots_txt_forbids_is_fetched_only_by_request() {
         "1",
         "--ignore-robots",
     ];
-    let ended = nest.run(&nest.crawl_args(&seed, &args)).expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &args)).expect(0);
     assert_eq!(ended.failed("robots"), 0);
     for forbidden in &site.expected.forbidden {
         assert_eq!(site.hits(forbidden), 1, "{forbidden}");
@@ -67,8 +67,11 @@ fn what_robots_txt_forbids_is_fetched_only_by_request() {
 fn a_delay_is_kept_by_all_workers_together() {
     let (nest, site) = (Nest::new(), Site::synthetic(3, 4, 0));
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "2", "--delay", "0.2"]))
-        .expect(0);
+    nest.run(&common::crawl_args(
+        &seed,
+        &["--workers", "2", "--delay", "0.2"],
+    ))
+    .expect(0);
     assert_crawled(&nest.out(), &site.images());
     let times: Vec<_> = site.server.requests().iter().map(|hit| hit.at).collect();
     assert_eq!(times.len(), 1 + 3 + 12, "robots.txt, pages, images");
@@ -81,8 +84,11 @@ fn a_delay_is_kept_by_all_workers_together() {
 fn a_host_that_is_slower_than_the_delay_gets_one_request_at_a_time() {
     let (nest, site) = (Nest::new(), Site::synthetic(2, 5, 60));
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "2", "--delay", "0.01"]))
-        .expect(0);
+    nest.run(&common::crawl_args(
+        &seed,
+        &["--workers", "2", "--delay", "0.01"],
+    ))
+    .expect(0);
     assert_crawled(&nest.out(), &site.images());
     assert_eq!(site.server.max_concurrent(), 1);
 }
@@ -105,7 +111,7 @@ fn a_crawl_delay_in_robots_txt_is_kept() {
     ]));
     let nest = Nest::new();
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "2"]))
+    nest.run(&common::crawl_args(&seed, &["--workers", "2"]))
         .expect(0);
     assert_eq!(images(&nest.out()).len(), 3);
     // Nobody could know of it before robots.txt was read.
@@ -125,8 +131,11 @@ fn a_robots_txt_that_breaks_forbids_everything() {
     ]));
     let nest = Nest::new();
     let seed = site.url("/");
-    nest.run(&nest.crawl_args(&seed, &["--workers", "1", "--attempts", "2"]))
-        .expect(0);
+    nest.run(&common::crawl_args(
+        &seed,
+        &["--workers", "1", "--attempts", "2"],
+    ))
+    .expect(0);
     assert_eq!(site.paths(), ["/robots.txt", "/robots.txt"]);
     let failures = failures(&nest.out());
     assert_eq!(failures.len(), 1);
@@ -158,7 +167,7 @@ fn a_page_that_asks_not_to_be_followed_is_not() {
     ] {
         let (nest, site) = (Nest::new(), site());
         let seed = site.url("/");
-        let ended = nest.run(&nest.crawl_args(&seed, more)).expect(0);
+        let ended = nest.run(&common::crawl_args(&seed, more)).expect(0);
         assert_eq!(ended.count("images_saved"), saved, "{:?}", site.paths());
         assert_eq!(site.paths().contains(&"/next".to_owned()), saved == 2);
     }
@@ -169,7 +178,7 @@ fn the_user_agent_names_us_and_the_contact() {
     let (nest, site) = (Nest::new(), Site::synthetic(1, 1, 0));
     let seed = site.url("/");
     let args = ["--workers", "1", "--contact", "mail@example.org"];
-    nest.run(&nest.crawl_args(&seed, &args)).expect(0);
+    nest.run(&common::crawl_args(&seed, &args)).expect(0);
     let agents = site.server.user_agents();
     assert_eq!(agents.len(), 1);
     let agent = agents.first().unwrap();

@@ -110,7 +110,7 @@ fn the_manual_of_aptitude_is_saved_whole() {
     let server = Nginx::open(&nest, &root);
     let seed = server.url("/index.html");
     let ended = nest
-        .run(&nest.crawl_args(&seed, &["--workers", "2", "--strict"]))
+        .run(&common::crawl_args(&seed, &["--workers", "2", "--strict"]))
         .expect(0);
     let expected: BTreeMap<_, _> = truth
         .images

@@ -12,7 +12,7 @@ use common::{Ended, Nest, Run, Site, assert_crawled, images, wait_until};
 fn listen(nest: &Nest, site: &Site, more: &[&str]) -> (Run, String) {
     nest.write("key", "shared by all workers");
     let seed = site.url("/");
-    let mut args = nest.crawl_args(&seed, &["--listen", "127.0.0.1:0", "--authkey-file", "key"]);
+    let mut args = common::crawl_args(&seed, &["--listen", "127.0.0.1:0", "--authkey-file", "key"]);
     args.extend(more);
     let mut crawl = nest.start(&args);
     let address = crawl.wait_for_stderr("workers can join: spinneret worker ");

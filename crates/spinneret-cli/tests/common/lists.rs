@@ -1,6 +1,7 @@
 //! What a crawl leaves, read again and compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -52,10 +53,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Vec<T> {
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").unwrap();
+    }
+    hex
 }
 
 /// Asserts that `out` holds exactly these images, by whole address, with these bytes: a line each,

@@ -17,11 +17,11 @@ pub mod site;
 use std::time::{Duration, Instant};
 
 pub use lists::{Failure, Image, assert_crawled, failures, images};
-pub use program::{Ended, Nest, Run};
+pub use program::{Ended, Nest, Run, crawl_args};
 pub use site::Site;
 
 /// Nothing in these tests takes as long as this unless it hangs.
-pub const WATCHDOG: Duration = Duration::from_secs(120);
+pub const WATCHDOG: Duration = Duration::from_mins(2);
 
 /// Asks until `condition` holds; panics with `what` if it never does.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

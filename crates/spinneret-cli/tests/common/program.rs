@@ -79,13 +79,14 @@ impl Nest {
         run.child.stdin.take().unwrap().write_all(input).unwrap();
         run.finish()
     }
+}
 
-    /// The arguments of a crawl into [`Nest::out`], `--json`, private hosts allowed.
-    pub fn crawl_args<'a>(&self, url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-        let mut args = vec!["crawl", url, "--allow-private", "--json", "-o", "out"];
-        args.extend(more);
-        args
-    }
+/// The arguments of a crawl into [`Nest::out`] that ends with a line of JSON, with private hosts
+/// allowed.
+pub fn crawl_args<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["crawl", url, "--allow-private", "--json", "-o", "out"];
+    args.extend(more);
+    args
 }
 
 /// A program that runs, in a process group of its own. Dropping it kills the group.

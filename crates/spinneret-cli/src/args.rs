@@ -31,7 +31,7 @@ Exit status: 0 done, 1 done with failures that --strict counts, 2 wrong usage, 3
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Log what happens to standard error (SPINNERET_LOG sets it in detail).
+    /// Log what happens to standard error (`SPINNERET_LOG` sets it in detail).
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
@@ -110,6 +110,10 @@ pub struct DownloadArgs {
 
 /// What `crawl` and `download` share.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct CommonArgs {
     /// Folder for images, lists and state.
     #[arg(short, long, value_name = "DIR", default_value = "spinneret-out")]
@@ -180,7 +184,7 @@ pub enum Format {
 #[derive(Debug, clap::Args)]
 pub struct KeyArgs {
     /// File with the key that manager and workers share. Else the environment variable
-    /// SPINNERET_AUTHKEY, else, on one machine, a key file that the manager makes.
+    /// `SPINNERET_AUTHKEY`, else, on one machine, a key file that the manager makes.
     #[arg(long, value_name = "FILE", global = true)]
     pub authkey_file: Option<PathBuf>,
 }
@@ -230,15 +234,10 @@ impl std::str::FromStr for Registration {
             max_deliveries: None,
         };
         for part in parts {
-            let number = |value: &str| {
-                value
-                    .parse()
-                    .map_err(|_| format!("{part:?}: {value:?} is not a whole number"))
-            };
             match part.split_once('=') {
-                Some(("maxsize", value)) => registration.maxsize = Some(number(value)?),
+                Some(("maxsize", value)) => registration.maxsize = Some(number(part, value)?),
                 Some(("max_deliveries", value)) => {
-                    registration.max_deliveries = Some(number(value)? as u32);
+                    registration.max_deliveries = Some(number(part, value)?);
                 }
                 _ => {
                     return Err(format!(
@@ -249,6 +248,15 @@ impl std::str::FromStr for Registration {
         }
         Ok(registration)
     }
+}
+
+fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(
+    part: &str,
+    value: &str,
+) -> Result<T, String> {
+    value
+        .parse()
+        .map_err(|error| format!("{part:?}: {value:?} is not a whole number that fits: {error}"))
 }
 
 const WORKER_EXAMPLES: &str = "\
@@ -389,6 +397,11 @@ mod tests {
                 .unwrap_err()
                 .contains("whole number")
         );
+        // 2^32 is no 0.
+        let huge = parse("tasks:max_deliveries=4294967296").unwrap_err();
+        assert!(huge.contains("4294967296") && huge.contains("too large"));
+        let most = parse("tasks:max_deliveries=4294967295").unwrap();
+        assert_eq!(most.max_deliveries, Some(u32::MAX));
         assert!(parse("tasks:size=5").unwrap_err().contains("maxsize=N"));
         assert!(parse(":maxsize=5").is_err());
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use spinneret::manager::AuthKey;
 
-use crate::UsageError;
 use crate::args::KeyArgs;
+use crate::{UsageError, out};
 
 const HOW: &str = "give one with --authkey-file FILE or the environment variable SPINNERET_AUTHKEY";
 
@@ -31,7 +31,7 @@ pub fn for_manager(args: &KeyArgs, address: &str) -> anyhow::Result<AuthKey> {
     }
     let key = AuthKey::generate()?;
     match key.write_new(&path) {
-        Ok(()) => eprintln!("made the key file {}", path.display()),
+        Ok(()) => out::say(format_args!("made the key file {}", path.display())),
         // Another manager was faster: its key it is.
         Err(_) if path.exists() => return Ok(AuthKey::from_file(&path)?),
         Err(error) => return Err(error.into()),

@@ -1,7 +1,7 @@
 //! Lists of image addresses: text, JSONL or Parquet, read as they are needed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use anyhow::Context;
@@ -14,6 +14,8 @@ use crate::UsageError;
 
 /// Longest line that is read; the rest of a longer one is skipped.
 const MAX_LINE: u64 = 64 * 1024;
+/// What a Parquet file begins with.
+const PARQUET: &[u8] = b"PAR1";
 /// How much of a bad line is quoted.
 const QUOTED: usize = 200;
 
@@ -27,15 +29,26 @@ pub fn open(path: &Path, field: &str) -> anyhow::Result<Box<dyn Iterator<Item = 
             field,
         )));
     }
-    let context = || format!("cannot read the list {}", path.display());
-    let mut file = File::open(path).with_context(context)?;
-    let mut magic = [0; 4];
-    let is_parquet = file.read_exact(&mut magic).is_ok() && &magic == b"PAR1";
-    if is_parquet {
-        return parquet(file, field).with_context(context);
+    let unreadable =
+        |error: io::Error| UsageError(format!("cannot read the list {}: {error}", path.display()));
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut head = Vec::new();
+    (&mut file)
+        .take(PARQUET.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(unreadable)?;
+    if head == PARQUET {
+        // Its directory is at its end.
+        file.rewind().map_err(|error| {
+            let path = path.display();
+            UsageError(format!("{path}: a Parquet list has to be a file: {error}"))
+        })?;
+        return parquet(file, field)
+            .with_context(|| format!("cannot read the list {}", path.display()));
     }
-    let file = File::open(path).with_context(context)?;
-    Ok(Box::new(Lines::new(Box::new(BufReader::new(file)), field)))
+    // Not opened or sought again: a pipe gives its bytes once.
+    let input = BufReader::new(Cursor::new(head).chain(file));
+    Ok(Box::new(Lines::new(Box::new(input), field)))
 }
 
 /// The entries of a text or JSONL list.

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod key;
 mod list;
+mod out;
 mod progress;
 
 use std::process::ExitCode;
@@ -54,8 +55,9 @@ fn main() -> ExitCode {
         .init();
     match run(args.command) {
         Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) if error.is::<out::Closed>() => ExitCode::from(Exit::Done as u8),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            out::say(format_args!("error: {error:#}"));
             let usage = error.downcast_ref::<UsageError>().is_some();
             ExitCode::from(if usage { Exit::Usage } else { Exit::Refused } as u8)
         }

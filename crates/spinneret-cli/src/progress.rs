@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use spinneret_crawler::crawl::{Observer, Progress};
 
+use crate::out;
+
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The rate is that of this last stretch of time.
@@ -103,7 +105,7 @@ impl Observer for Display {
         match self {
             // A terminal that is gone has nobody to tell.
             Self::Bars { all, .. } => drop(all.println(text)),
-            Self::Lines { .. } => eprintln!("{text}"),
+            Self::Lines { .. } => out::say(text),
         }
     }
 
@@ -138,7 +140,7 @@ impl Observer for Display {
                     return;
                 }
                 *last = Some(now);
-                eprintln!(
+                out::say(format_args!(
                     "{:.0} s: pages {} ({pages_rate:.0}/s), images {}/{} ({images_rate:.0}/s), {}, \
                      failed {failed}, waiting {}, in flight {}, workers {}",
                     summary.seconds,
@@ -149,7 +151,7 @@ impl Observer for Display {
                     progress.waiting,
                     progress.in_flight,
                     progress.workers,
-                );
+                ));
             }
         }
     }

@@ -283,13 +283,19 @@ fn broken_lines_of_a_list_are_named_and_the_others_fetched() {
     let mut list = LIST.replace("{good}", &good.url("")).into_bytes();
     list.extend_from_slice(b"\xff\xfe\n");
     let common = ["--workers", "1", "--json", "--allow-private", "-o", "out"];
-    for (from_file, strict) in [(true, false), (false, false), (false, true)] {
+    // The last is a pipe by its name, as of `download <(program)`.
+    for (from, strict) in [
+        ("list.txt", false),
+        ("-", false),
+        ("-", true),
+        ("/dev/stdin", true),
+    ] {
         let nest = Nest::new();
-        let file = nest.write("list.txt", &list);
-        let mut args = vec!["download", if from_file { &file } else { "-" }];
+        nest.write("list.txt", &list);
+        let mut args = vec!["download", from];
         args.extend(common);
         args.extend(strict.then_some("--strict"));
-        let ended = nest.run_with_input(&args, if from_file { b"" } else { &list });
+        let ended = nest.run_with_input(&args, if from == "list.txt" { b"" } else { &list });
         let ended = ended.expect(i32::from(strict));
         let saved: BTreeSet<_> = images(&nest.out())
             .into_iter()
@@ -383,9 +389,12 @@ fn wrong_usage_is_told_from_failure() {
             "{args:?}"
         );
     }
-    let missing = nest.run(&["download", "nowhere.txt"]);
+    let missing = nest.run(&["download", "nowhere.txt"]).expect(2);
     assert!(missing.stderr.contains("nowhere.txt"), "{}", missing.stderr);
-    assert_ne!(missing.code(), 0);
+    // A Parquet file is read from its end, which a pipe does not have.
+    let piped = nest.run_with_input(&["download", "/dev/stdin"], b"PAR1 and more");
+    let piped = piped.expect(2);
+    assert!(piped.stderr.contains("/dev/stdin"), "{}", piped.stderr);
     assert!(
         files_below(&nest.path("")).is_empty(),
         "something was written"

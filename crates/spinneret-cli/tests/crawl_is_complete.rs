@@ -210,8 +210,8 @@ fn the_demo_needs_no_network_and_says_what_it_did() {
     assert_eq!(ended.count("pages"), museum.pages.len() as u64);
     assert_eq!(ended.count("images_saved"), museum.images.len() as u64);
     assert_eq!(images(&nest.path("demo")).len(), museum.images.len());
-    // A second demo replaces the first; a folder of someone else's stays.
-    std::fs::create_dir(nest.path("mine")).unwrap();
+    // Someone else's folder stays, even that of a crawl.
+    std::fs::create_dir_all(nest.path("mine/.spinneret")).unwrap();
     nest.write("mine/notes.txt", "mine");
     let refused = nest.run(&["demo", "-o", "mine"]).expect(2);
     assert!(

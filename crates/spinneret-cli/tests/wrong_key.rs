@@ -8,8 +8,10 @@
 
 mod common;
 
+use std::io::{PipeWriter, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{Ended, Nest, Run};
@@ -140,6 +142,64 @@ fn lines_of_standard_input_are_items() {
     assert_eq!(office.queue("tasks", &["len"]).expect(0).stdout, "2500\n");
     let got = office.queue("tasks", &["get", "--max", "5000"]).expect(0);
     assert_eq!(got.stdout.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn a_line_is_put_before_the_next_one_comes() {
+    let office = Office::open(&["tasks"]);
+    let mut command = office.nest.command(&office.queue_args("tasks", &["put"]));
+    command.stdin(Stdio::piped());
+    let mut put = Run::start(command);
+    let mut input = put.stdin();
+    input.write_all(b"one\n").unwrap();
+    let key = AuthKey::from_file(std::path::Path::new(&office.key)).unwrap();
+    let client = Client::connect(&office.address, &key).unwrap();
+    let queue = client.queue::<String>("tasks");
+    assert_eq!(queue.get_timeout(Duration::from_mins(1)).unwrap(), "one");
+    assert!(put.is_running());
+    input.write_all(b"two").unwrap();
+    drop(input);
+    put.finish().expect(0);
+    assert_eq!(office.get_all("tasks"), ["two"]);
+}
+
+#[test]
+fn what_nobody_reads_is_no_failure_and_its_items_stay() {
+    let office = Office::open(&["tasks"]);
+    let long = "x".repeat(1 << 20);
+    let args = office.queue_args("tasks", &["put"]);
+    let lines = format!("one\n{long}\nthree\nfour");
+    office
+        .nest
+        .run_with_input(&args, lines.as_bytes())
+        .expect(0);
+    let start = |args: &[&str], writer: PipeWriter| {
+        let mut command = office.nest.command(args);
+        command.stdout(writer);
+        Run::start_into(command)
+    };
+    let get = office.queue_args("tasks", &["get", "--max", "10"]);
+    for args in [
+        &get,
+        &office.queue_args("tasks", &["len"]),
+        &vec!["manager", "--listen", "127.0.0.1:0"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = start(args, writer).finish().expect(0);
+        assert!(!ended.stderr.contains("panic"), "{}", ended.stderr);
+        assert_eq!(office.queue("tasks", &["len"]).expect(0).stdout, "4\n");
+    }
+    // No pipe holds the second item, so that this is closed in the midst of it.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let run = start(&get, writer);
+    let mut first = [0; 5];
+    reader.read_exact(&mut first).unwrap();
+    drop(reader);
+    run.finish().expect(0);
+    assert_eq!(&first, b"one\nx");
+    let left = office.get_all("tasks");
+    assert!(left == [&long, "three", "four"], "{} are left", left.len());
 }
 
 #[test]

@@ -164,11 +164,8 @@ impl Address {
         &self.text[..usize::from(self.path_at)]
     }
 
-    /// Host and, unless it is the scheme's default, port: the key under which the crawler queues
-    /// and is polite.
-    ///
-    /// `http` and `https` of one host at their default ports are one server to be polite to, and
-    /// share a key.
+    /// Host and, unless it is the scheme's default, port: by which scopes tell hosts apart. `http`
+    /// and `https` of one host at their default ports share it.
     pub fn host_key(&self) -> &str {
         &self.text[self.scheme().len() + 3..usize::from(self.path_at)]
     }

@@ -67,6 +67,8 @@ pub struct Job {
     pub page: Option<String>,
     /// Whether the links of this page are wanted (it is not at the depth limit).
     pub follow: bool,
+    /// Which hand-out of the address this is, from 0; a report repeats it.
+    pub attempt: u32,
 }
 
 impl Job {
@@ -94,6 +96,9 @@ pub struct Link {
 pub struct Report {
     /// The job's number.
     pub id: u64,
+    /// The job's attempt. A job that its worker did not acknowledge is delivered again, and may be
+    /// reported when the address is a redirect or a retry further on already.
+    pub attempt: u32,
     /// What happened.
     pub outcome: Outcome,
 }

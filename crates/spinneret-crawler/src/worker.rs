@@ -16,7 +16,7 @@ use spinneret::manager::{AuthKey, Client, GetError, Lease, ManagerError, Queue};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::address::{Address, SeedScope};
+use crate::address::{Address, Scope, SeedScope};
 use crate::charset;
 use crate::extract::{self, Extracted, Found};
 use crate::fetch::{Answer, Body, ClientError, Fetcher, RobotsAnswer};
@@ -37,6 +37,8 @@ const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// Links remembered as reported, so that a menu that is on every page travels once. Forgetting
 /// them costs messages, not correctness.
 const REMEMBERED_LINKS: usize = 1 << 20;
+/// Addresses that one report may carry, in bytes: a page made to blow it up costs no more.
+const MAX_LINK_BYTES: usize = 4 << 20;
 /// Between two looks for a crawl at a manager that has none yet.
 const CRAWL_POLL: Duration = Duration::from_millis(500);
 /// File in a crawl's output folder that holds its token.
@@ -78,7 +80,7 @@ impl fmt::Display for Role {
 }
 
 /// How a worker works. Serializable, since a crawl's own workers are processes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct WorkerConfig {
     /// `HOST:PORT` of the manager.
     pub manager: String,
@@ -93,6 +95,18 @@ pub struct WorkerConfig {
     /// Where it stores images. None: the crawl's folder if it is on this machine, else
     /// `spinneret-out` in the current folder.
     pub output: Option<PathBuf>,
+}
+
+impl fmt::Debug for WorkerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerConfig")
+            .field("manager", &self.manager)
+            .field("name", &self.name)
+            .field("role", &self.role)
+            .field("concurrency", &self.concurrency)
+            .field("output", &self.output)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a worker did.
@@ -155,12 +169,14 @@ pub async fn run(config: &WorkerConfig) -> Result<WorkerSummary, WorkerError> {
     let (reports, outbox) = mpsc::channel(REPORT_BATCH);
     let results = client.queue::<Report>(RESULTS_QUEUE);
     let sender = tokio::spawn(send_reports(outbox, results));
+    let takers = if config.role == Role::Both { 2 } else { 1 };
     let serve = |queue: &str, wanted: bool| {
         let work = wanted.then(|| {
             take_jobs(
                 worker.clone(),
                 client.queue::<Job>(queue),
                 slots.clone(),
+                takers,
                 reports.clone(),
             )
         });
@@ -220,21 +236,30 @@ fn open_store(config: &WorkerConfig, settings: &CrawlSettings) -> Result<Store, 
     Store::open(&folder, stored_on).map_err(fail)
 }
 
+/// Takes jobs from a queue while there are free `slots`, which `takers` like this one share.
 async fn take_jobs(
     worker: Arc<Worker>,
     queue: Queue<Job>,
     slots: Arc<Semaphore>,
+    takers: usize,
     reports: mpsc::Sender<Finished>,
 ) -> Result<(), WorkerError> {
     let hold = worker.settings.total_timeout + LEASE_MARGIN;
     let mut running = JoinSet::new();
-    loop {
-        let wanted = slots.available_permits().clamp(1, LEASE_BATCH);
+    while !reports.is_closed() {
+        // What is leased is begun at once: others may have free hands while ours are full.
+        let Ok(free) = slots.acquire().await.map(|_free| slots.available_permits() + 1) else {
+            break;
+        };
+        let wanted = (free / takers).clamp(1, LEASE_BATCH);
         let leases = match queue.lease_many_async(wanted, hold, LEASE_WAIT).await {
             Ok(leases) => leases,
             // An item that nobody can read is in the dead letters, for the crawl to report.
             Err(GetError::Empty | GetError::Undecodable { .. }) => continue,
-            Err(GetError::Closed) => break,
+            Err(GetError::Closed) => {
+                while running.join_next().await.is_some() {}
+                return Ok(());
+            }
             Err(GetError::Manager(error)) => return Err(error.into()),
         };
         for lease in leases {
@@ -243,10 +268,8 @@ async fn take_jobs(
             };
             let (worker, reports) = (worker.clone(), reports.clone());
             running.spawn(async move {
-                let report = Report {
-                    id: lease.id,
-                    outcome: worker.outcome(&lease).await,
-                };
+                let (id, attempt) = (lease.id, lease.attempt);
+                let report = Report { id, attempt, outcome: worker.outcome(&lease).await };
                 // Without a receiver the connection is gone, and the lease with it.
                 let _ = reports.send((report, lease)).await;
                 drop(permit);
@@ -254,12 +277,8 @@ async fn take_jobs(
             // A task that panicked has given its lease back: another try, then the dead letters.
             while running.try_join_next().is_some() {}
         }
-        if reports.is_closed() {
-            return Err(WorkerError::ResultsClosed);
-        }
     }
-    while running.join_next().await.is_some() {}
-    Ok(())
+    Err(WorkerError::ResultsClosed)
 }
 
 async fn send_reports(
@@ -340,9 +359,12 @@ impl Worker {
             // What stays near this page may be in scope by a redirect that the frontier knows of;
             // the frontier has the last word.
             let near = SeedScope::new([address]);
-            let scope = self.settings.scope;
+            let (scope, near_scope) = match self.settings.scope {
+                Scope::Prefix => (Scope::Prefix, Scope::Host),
+                scope => (scope, scope),
+            };
             extracted.pages.retain(|found| {
-                scope.allows(&near, &found.address) || scope.allows(&self.seeds, &found.address)
+                near_scope.allows(&near, &found.address) || scope.allows(&self.seeds, &found.address)
             });
             extracted
         })
@@ -386,36 +408,43 @@ impl Worker {
             detail: link.cause.to_string(),
             address: Some(link.text),
         }));
+        if extracted.limit_reached {
+            problems.push(Problem::new(Cause::TooLarge, "more links than are read from one page"));
+        }
         let mut links = Vec::new();
-        self.keep_new(extracted.pages, Kind::Page, &mut links);
-        self.keep_new(extracted.stylesheets, Kind::Stylesheet, &mut links);
-        self.keep_new(extracted.images, Kind::Image, &mut links);
-        Ok(Outcome::Read {
-            bytes: bytes.len() as u64,
-            links,
-            problems,
-        })
+        let mut room = MAX_LINK_BYTES;
+        let whole = self.keep_new(extracted.pages, Kind::Page, &mut room, &mut links)
+            & self.keep_new(extracted.stylesheets, Kind::Stylesheet, &mut room, &mut links)
+            & self.keep_new(extracted.images, Kind::Image, &mut room, &mut links);
+        if !whole {
+            let detail = format!("links of more than {MAX_LINK_BYTES} bytes: the rest was left out");
+            problems.push(Problem::new(Cause::TooLarge, detail));
+        }
+        Ok(Outcome::Read { bytes: bytes.len() as u64, links, problems })
     }
 
-    /// Keeps the links that this worker has not reported yet. The crawl takes every link of every
-    /// report, so what one report leaves out has come with another.
-    fn keep_new(&self, found: Vec<Found>, kind: Kind, links: &mut Vec<Link>) {
+    /// Keeps the links that this worker has not reported yet, as far as there is `room` for them.
+    /// The crawl takes every link of every report, so what one report leaves out has come with
+    /// another. False if there was too little room.
+    fn keep_new(&self, found: Vec<Found>, kind: Kind, room: &mut usize, links: &mut Vec<Link>) -> bool {
         // A set of numbers is as good after a panic as before it.
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         for Found { address, .. } in found {
             if remembered.len() >= REMEMBERED_LINKS {
                 remembered.clear();
             }
-            if remembered.insert(address.fingerprint() as u64 ^ kind as u64) {
-                links.push(Link {
-                    url: address.as_str().to_owned(),
-                    kind,
-                });
+            let key = address.fingerprint() as u64 ^ kind as u64;
+            if remembered.contains(&key) {
+                continue;
             }
+            let Some(left) = room.checked_sub(address.as_str().len()) else {
+                return false;
+            };
+            *room = left;
+            remembered.insert(key);
+            links.push(Link { url: address.as_str().to_owned(), kind });
         }
+        true
     }
 
     async fn image(&self, job: &Job, address: &Address) -> Result<Outcome, Problem> {

@@ -10,7 +10,7 @@ use spinneret_crawler::report::Summary;
 
 use crate::args::{CommonArgs, CrawlArgs, DownloadArgs, Format};
 use crate::progress::Display;
-use crate::{Exit, UsageError, key, list};
+use crate::{Exit, UsageError, key, list, out};
 
 /// Saves every image of sites.
 pub async fn crawl(args: CrawlArgs) -> anyhow::Result<Exit> {
@@ -70,13 +70,14 @@ fn options(args: &CommonArgs) -> anyhow::Result<CrawlOptions> {
 async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow::Result<Exit> {
     let interrupts = super::interrupts().context("cannot watch for Ctrl-C")?;
     let output = options.output.clone();
+    super::demo::disown(&output)?;
     let mut display = Display::new();
     let ended = crawl::run(options, source, interrupts, &mut display).await;
     display.finish();
     match ended? {
         Ended::Interrupted(summary) => {
             print_summary(&summary, &output, args.json)?;
-            eprintln!("interrupted; the same command with --resume goes on");
+            out::say("interrupted; the same command with --resume goes on");
             Ok(Exit::Interrupted)
         }
         Ended::Done(summary) => {
@@ -87,28 +88,40 @@ async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow
     }
 }
 
-/// Prints the summary, with `json` as one object on a line.
+/// Prints the summary, with `json` as one object on a line. The crawl was what mattered: its exit
+/// status stands even if nobody reads this.
 pub(super) fn print_summary(summary: &Summary, output: &Path, json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(summary)?);
-        return Ok(());
+    let text = if json {
+        serde_json::to_string(summary)?
+    } else {
+        describe(summary)
+    };
+    match out::print(text) {
+        Err(error) if error.is::<out::Closed>() => {}
+        printed => printed?,
     }
-    println!("pages fetched  {}", summary.pages);
-    println!("images found   {}", summary.images_found);
-    println!("images saved   {}", summary.images_saved);
-    println!("bytes          {}", summary.bytes);
-    println!("failures       {}", summary.failures.values().sum::<u64>());
-    for (cause, count) in &summary.failures {
-        println!("  {cause:<20} {count}");
-    }
-    println!("seconds        {:.2}", summary.seconds);
-    if !summary.failures.is_empty() {
-        eprintln!(
+    if !json && !summary.failures.is_empty() {
+        out::say(format_args!(
             "each failure with its address: {}",
             output.join("failures.jsonl").display()
-        );
+        ));
     }
     Ok(())
+}
+
+/// The summary for people, without a line break at its end.
+fn describe(summary: &Summary) -> String {
+    let mut lines = vec![
+        format!("pages fetched  {}", summary.pages),
+        format!("images found   {}", summary.images_found),
+        format!("images saved   {}", summary.images_saved),
+        format!("bytes          {}", summary.bytes),
+        format!("failures       {}", summary.failures.values().sum::<u64>()),
+    ];
+    let failures = summary.failures.iter();
+    lines.extend(failures.map(|(cause, count)| format!("  {cause:<20} {count}")));
+    lines.push(format!("seconds        {:.2}", summary.seconds));
+    lines.join("\n")
 }
 
 /// A seed as people type it: `example.org` means `http://example.org/`.

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::args::DemoArgs;
 use crate::progress::Display;
-use crate::{Exit, UsageError};
+use crate::{Exit, UsageError, out};
 
 /// Worker processes of the demo.
 const WORKERS: usize = 2;
@@ -28,19 +28,26 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot serve the demo site at {address}"))?;
     let server = serve(listener, DemoSite::build(), ServeOptions::default()).await;
     if args.serve.is_some() {
-        println!("serving the demo site at {} until Ctrl-C", server.url("/"));
+        out::print(format_args!(
+            "serving the demo site at {} until Ctrl-C",
+            server.url("/")
+        ))?;
         let _ = interrupts.wait_for(|count| *count > 0).await;
         server.shutdown().await;
         return Ok(Exit::Done);
     }
     make_way(&args.output)?;
     let seed = server.url("/");
-    eprintln!("The demo site is at {seed}, on this machine alone. Crawling it by a manager and");
-    eprintln!("{WORKERS} worker processes, as this command would:\n");
-    eprintln!(
+    out::say(format_args!(
+        "The demo site is at {seed}, on this machine alone. Crawling it by a manager and"
+    ));
+    out::say(format_args!(
+        "{WORKERS} worker processes, as this command would:\n"
+    ));
+    out::say(format_args!(
         "  spinneret crawl {seed} --allow-private --workers {WORKERS} -o {}\n",
         args.output.display()
-    );
+    ));
     let mut options = CrawlOptions::new(&args.output);
     options.workers = WORKERS;
     options.allow_private = true;
@@ -56,28 +63,46 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     show_saved(&args.output)?;
     show_failures(&args.output)?;
     super::crawl::print_summary(&summary, &args.output, args.json)?;
-    eprintln!(
+    out::say(format_args!(
         "\nThe images are in {}.",
         args.output.join("images").display()
-    );
-    eprintln!("`spinneret demo --serve 127.0.0.1:8000` serves the site for your browser.");
+    ));
+    out::say("`spinneret demo --serve 127.0.0.1:8000` serves the site for your browser.");
     Ok(exit)
 }
 
-/// Removes an earlier demo's folder, and nothing else.
+/// Says that a folder is a demo's: what lacks it is never removed.
+const MARKER: &str = ".spinneret/demo";
+
+/// Removes an earlier demo's folder, and nothing else; makes the new one, marked as a demo's.
 fn make_way(output: &Path) -> anyhow::Result<()> {
-    if !output.exists() {
-        return Ok(());
-    }
     let is_empty = fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-    if !is_empty && !output.join(".spinneret").is_dir() {
-        let why = format!(
-            "{} is not an earlier demo's: choose another folder with -o",
-            output.display()
-        );
-        return Err(UsageError(why).into());
+    if output.exists() && !is_empty {
+        if !output.join(MARKER).is_file() {
+            let why = format!(
+                "{} is not an earlier demo's: choose another folder with -o",
+                output.display()
+            );
+            return Err(UsageError(why).into());
+        }
+        fs::remove_dir_all(output)
+            .with_context(|| format!("cannot replace {}", output.display()))?;
     }
-    fs::remove_dir_all(output).with_context(|| format!("cannot replace {}", output.display()))
+    let marker = output.join(MARKER);
+    let folder = marker.parent().unwrap_or(output);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&marker, ""))
+        .with_context(|| format!("cannot write to {}", output.display()))
+}
+
+/// Makes a folder that a demo left anybody's: a crawl of theirs goes there now, and no later demo
+/// may remove it.
+pub(super) fn disown(output: &Path) -> anyhow::Result<()> {
+    let marker = output.join(MARKER);
+    if marker.exists() {
+        fs::remove_file(&marker).with_context(|| format!("cannot remove {}", marker.display()))?;
+    }
+    Ok(())
 }
 
 fn show_saved(output: &Path) -> anyhow::Result<()> {
@@ -89,15 +114,17 @@ fn show_saved(output: &Path) -> anyhow::Result<()> {
         entry.0 += 1;
         entry.1 += image.bytes;
     }
-    eprintln!("Saved, by type:");
+    out::say("Saved, by type:");
     for (content_type, (count, bytes, example)) in types {
-        eprintln!("  {content_type:<26} {count:>4} images {bytes:>8} bytes  such as {example}");
+        out::say(format_args!(
+            "  {content_type:<26} {count:>4} images {bytes:>8} bytes  such as {example}"
+        ));
     }
     Ok(())
 }
 
 fn show_failures(output: &Path) -> anyhow::Result<()> {
-    eprintln!("\nFailed, as the site has it on purpose:");
+    out::say("\nFailed, as the site has it on purpose:");
     for failure in read_list::<FailureLine>(&output.join("failures.jsonl"))? {
         let url: String = failure.url.chars().take(72).collect();
         let more = if url.len() < failure.url.len() {
@@ -105,10 +132,10 @@ fn show_failures(output: &Path) -> anyhow::Result<()> {
         } else {
             ""
         };
-        eprintln!("  {:<18} {url}{more}", failure.cause);
-        eprintln!("  {:<18}   {}", "", failure.detail);
+        out::say(format_args!("  {:<18} {url}{more}", failure.cause));
+        out::say(format_args!("  {:<18}   {}", "", failure.detail));
     }
-    eprintln!();
+    out::say("");
     Ok(())
 }
 
@@ -118,4 +145,26 @@ fn read_list<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
     text.lines()
         .map(|line| Ok(serde_json::from_str(line)?))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_demo_left_is_replaced() {
+        let nest = tempfile::tempdir().unwrap();
+        let folder = nest.path().join("demo");
+        make_way(&folder).unwrap();
+        let old = folder.join("images.jsonl");
+        fs::write(&old, "").unwrap();
+        make_way(&folder).unwrap();
+        assert!(!old.exists());
+        // Another crawl of the user's goes to the same folder.
+        fs::write(&old, "").unwrap();
+        disown(&folder).unwrap();
+        let refused = make_way(&folder).unwrap_err();
+        assert!(refused.is::<UsageError>() && refused.to_string().contains("-o"));
+        assert!(old.exists() && folder.join(".spinneret").is_dir());
+    }
 }

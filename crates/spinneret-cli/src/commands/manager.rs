@@ -1,11 +1,9 @@
 //! `spinneret manager`.
 
-use std::io::Write;
-
 use spinneret::manager::{Manager, QueueOptions};
 
 use crate::args::{ManagerArgs, Registration};
-use crate::{Exit, key};
+use crate::{Exit, key, out};
 
 /// Serves queues until SIGTERM, Ctrl-C or a client's shutdown.
 pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
@@ -16,8 +14,7 @@ pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
     }
     let mut interrupts = super::interrupts()?;
     let manager = builder.start_async().await?;
-    println!("listening on {}", manager.local_addr());
-    std::io::stdout().flush()?;
+    out::print(format_args!("listening on {}", manager.local_addr()))?;
     tokio::select! {
         () = manager.wait_shutdown_async() => {}
         _ = interrupts.wait_for(|count| *count > 0) => {}

@@ -3,7 +3,7 @@
 use spinneret_crawler::worker::{self, WorkerConfig};
 
 use crate::args::WorkerArgs;
-use crate::{Exit, key};
+use crate::{Exit, key, out};
 
 /// Works for the crawl at an address until it is done.
 pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
@@ -17,16 +17,18 @@ pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         output: args.output.clone(),
     };
     let mut interrupts = super::interrupts()?;
-    eprintln!(
+    out::say(format_args!(
         "working for {} ({}, {} at once)",
         args.address, config.role, config.concurrency
-    );
+    ));
     let summary = tokio::select! {
         summary = worker::run(&config) => summary?,
         // What it had taken goes back with its connection, for other workers.
         _ = interrupts.wait_for(|count| *count > 0) => return Ok(Exit::Interrupted),
     };
-    println!("jobs done     {}", summary.reports);
-    println!("images saved  {}", summary.images);
+    out::print(format_args!(
+        "jobs done     {}\nimages saved  {}",
+        summary.reports, summary.images
+    ))?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -140,18 +140,31 @@ impl Reader {
 
 impl Run {
     pub fn start(mut command: Command) -> Self {
-        command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        command.stdout(Stdio::piped());
+        Self::start_into(command)
+    }
+
+    /// Starts the program with whatever standard output the command has.
+    pub fn start_into(mut command: Command) -> Self {
+        command.stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap();
-        let stdout = Reader::start(child.stdout.take().unwrap());
+        // Else its end of a pipe stays open here.
+        drop(command);
+        let stdout = match child.stdout.take() {
+            Some(pipe) => Reader::start(pipe),
+            None => Reader::start(std::io::empty()),
+        };
         let stderr = Reader::start(child.stderr.take().unwrap());
         Self {
             child,
             stdout,
             stderr,
         }
+    }
+
+    /// The standard input, if it is a pipe.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
     }
 
     pub fn pid(&self) -> Pid {

@@ -16,6 +16,7 @@ use state::State;
 pub use state::StateError;
 pub use workers::{Workers, WorkersError};
 
+use crate::address::Address;
 use crate::frontier::{Event, Frontier, FrontierOptions, JournalError, Room};
 use crate::job::{
     Cause, CrawlSettings, IMAGES_QUEUE, Job, Kind, LINKS_QUEUE, Problem, RESULTS_QUEUE, Report,
@@ -28,7 +29,7 @@ use crate::store::Store;
 /// an interrupt has little to take back.
 const QUEUED: usize = 512;
 /// Reports that wait for us before workers have to.
-const RESULTS: usize = 4096;
+const RESULTS: usize = 1024;
 /// Reports committed between two writes to disk.
 const COMMIT_BATCH: usize = 512;
 /// Deliveries of a job before it is given up: by then it has taken this many workers with it.
@@ -62,6 +63,9 @@ pub enum CrawlError {
     /// The worker processes.
     #[error(transparent)]
     Workers(#[from] WorkersError),
+    /// A worker's report cannot be read, so that nobody knows what became of its job.
+    #[error("a worker sent a report that cannot be read ({0}): is it of another version?")]
+    ForeignReport(String),
     /// Somebody else who has the key closed the crawl's queues.
     #[error("the crawl's queues were closed from outside")]
     QueuesClosed,
@@ -138,19 +142,21 @@ pub async fn run(
     let queues = Queues {
         links: manager.queue(LINKS_QUEUE)?,
         images: manager.queue(IMAGES_QUEUE)?,
+        results: manager.queue(RESULTS_QUEUE)?,
     };
-    let mut results = forward(manager.queue(RESULTS_QUEUE)?);
+    let mut results = forward(queues.results.clone());
     let mut workers = Workers::start(&options, manager.local_addr(), &key).await?;
 
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let interrupted = loop {
-        crawl.hand_out(&queues).await?;
+        let now = Instant::now();
+        crawl.hand_out(&queues, now).await?;
         crawl.record()?;
         if crawl.frontier.is_finished() {
             break false;
         }
-        let wake = crawl.frontier.next_wake();
+        let wake = crawl.frontier.next_wake(now);
         let wake = wake.map_or(TICK, |at| {
             at.saturating_duration_since(Instant::now()).min(TICK)
         });
@@ -190,6 +196,14 @@ pub async fn run(
         LEAVE
     };
     workers.stop(patience).await;
+    // Workers that joined find the queues closed, and leave by themselves.
+    let left = async {
+        while !manager.connections().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Those that do not leave have nothing left to lose.
+    let _ = tokio::time::timeout(patience, left).await;
     manager.shutdown_async().await;
     let folder = &options.output;
     Store::remove_parts(folder).map_err(|cause| StateError::Io {
@@ -239,7 +253,7 @@ fn forward(queue: Queue<Report>) -> mpsc::Receiver<Report> {
                         }
                     }
                 }
-                // What is no report is in the dead letters; its job comes back by its lease.
+                // What is no report is in the dead letters, where `bury` finds it.
                 Err(GetError::Empty | GetError::Undecodable { .. }) => {}
                 Err(GetError::Closed | GetError::Manager(_)) => return,
             }
@@ -248,10 +262,11 @@ fn forward(queue: Queue<Report>) -> mpsc::Receiver<Report> {
     receiver
 }
 
-/// The two queues of jobs.
+/// The crawl's queues.
 struct Queues {
     links: Queue<Job>,
     images: Queue<Job>,
+    results: Queue<Report>,
 }
 
 impl Queues {
@@ -265,7 +280,6 @@ impl Queues {
 struct Crawl {
     frontier: Frontier,
     reporter: Reporter,
-    seeds: Vec<String>,
 }
 
 impl Crawl {
@@ -280,61 +294,66 @@ impl Crawl {
             scope: options.scope,
         };
         let now = Instant::now();
-        let (mut frontier, mut reporter);
-        if options.resume {
-            let recorded;
-            (reporter, recorded) = Reporter::resume(&options.output)?;
-            let pages;
-            (frontier, pages) =
+        let (frontier, reporter) = if options.resume {
+            let (mut reporter, recorded) = Reporter::resume(&options.output)?;
+            let (frontier, pages) =
                 Frontier::resume(&state.journal(), frontier_options, &recorded, now)?;
             reporter.count_pages(pages);
+            (frontier, reporter)
         } else {
-            frontier = Frontier::create(&state.journal(), frontier_options)?;
-            reporter = Reporter::create(&options.output)?;
-        }
+            let frontier = Frontier::create(&state.journal(), frontier_options)?;
+            (frontier, Reporter::create(&options.output)?)
+        };
         state.set_finished(false)?;
-        let mut seeds = Vec::new();
+        let mut crawl = Self { frontier, reporter };
         match source {
             Source::Pages(pages) => {
                 for page in pages {
-                    frontier.add_seed(&page, Kind::Page, now)?;
-                    seeds.push(page.as_str().to_owned());
+                    crawl.frontier.add_seed(&page, Kind::Page, now)?;
                 }
             }
-            Source::Images(list) => {
-                for entry in list {
-                    match entry {
-                        Ok(image) => {
-                            frontier.add_seed(&image, Kind::Image, now)?;
-                        }
-                        Err(line) if !options.resume => reporter.record(Event::Failed {
-                            url: line.text,
-                            kind: Kind::Image,
-                            page: None,
-                            problem: Problem::new(
-                                Cause::MalformedAddress,
-                                format!("entry {}: {}", line.number, line.reason),
-                            ),
-                        })?,
-                        // It was written down when the list was read first.
-                        Err(_) => {}
-                    }
+            Source::Images(list) => crawl.read_list(list, now)?,
+        }
+        crawl.record()?;
+        Ok(crawl)
+    }
+
+    fn read_list(
+        &mut self,
+        list: impl Iterator<Item = Result<Address, BadLine>>,
+        now: Instant,
+    ) -> Result<(), CrawlError> {
+        // What an earlier run has written down of the same list.
+        let malformed = Cause::MalformedAddress.to_string();
+        let mut known = self.reporter.summary().failures.get(&malformed).copied().unwrap_or(0);
+        for entry in list {
+            match entry {
+                Ok(image) => {
+                    self.frontier.add_seed(&image, Kind::Image, now)?;
                 }
+                Err(_) if known > 0 => known -= 1,
+                Err(line) => {
+                    let detail = format!("entry {}: {}", line.number, line.reason);
+                    self.reporter.record(Event::Failed {
+                        url: line.text,
+                        kind: Kind::Image,
+                        page: None,
+                        problem: Problem::new(Cause::MalformedAddress, detail),
+                    })?;
+                }
+            }
+            if self.frontier.is_flush_due() {
+                self.record()?;
             }
         }
-        frontier.flush()?;
-        Ok(Self {
-            frontier,
-            reporter,
-            seeds,
-        })
+        Ok(())
     }
 
     fn settings(&self, options: &CrawlOptions, token: String) -> CrawlSettings {
         CrawlSettings {
             user_agent: options.user_agent(),
             scope: options.scope,
-            seeds: self.seeds.clone(),
+            seeds: self.frontier.seed_pages().to_vec(),
             obey_meta_robots: options.obey_robots,
             allow_private: options.allow_private,
             connect_timeout: options.connect_timeout,
@@ -348,12 +367,12 @@ impl Crawl {
     }
 
     /// Fills the queues from the frontier.
-    async fn hand_out(&mut self, queues: &Queues) -> Result<(), CrawlError> {
+    async fn hand_out(&mut self, queues: &Queues, now: Instant) -> Result<(), CrawlError> {
         let room = Room {
             links: QUEUED.saturating_sub(queues.links.len_async().await?),
             images: QUEUED.saturating_sub(queues.images.len_async().await?),
         };
-        let jobs = self.frontier.next_jobs(Instant::now(), room)?;
+        let jobs = self.frontier.next_jobs(now, room)?;
         let (images, links): (Vec<Job>, Vec<Job>) =
             jobs.into_iter().partition(|job| job.kind.is_image());
         for (queue, jobs) in [(&queues.links, links), (&queues.images, images)] {
@@ -382,6 +401,9 @@ impl Crawl {
         let now = Instant::now();
         for report in reports {
             self.frontier.commit(report, now)?;
+            if self.frontier.is_flush_due() {
+                self.record()?;
+            }
         }
         Ok(())
     }
@@ -415,10 +437,13 @@ impl Crawl {
             for dead in queue.take_dead_async(COMMIT_BATCH).await? {
                 let detail = format!("given up after {} tries: {}", dead.deliveries, dead.reason);
                 if let Ok(job) = dead.item {
-                    self.frontier
-                        .fail(job.id, Problem::new(Cause::WorkerDied, detail))?;
+                    let problem = Problem::new(Cause::WorkerDied, detail);
+                    self.frontier.give_up(job.id, problem, Instant::now())?;
                 }
             }
+        }
+        if let Some(dead) = queues.results.take_dead_async(1).await?.pop() {
+            return Err(CrawlError::ForeignReport(dead.reason));
         }
         Ok(())
     }
@@ -428,7 +453,7 @@ impl Crawl {
         for queue in [&queues.links, &queues.images] {
             while let Ok(jobs) = queue.get_many_async(QUEUED, Duration::ZERO).await {
                 for job in jobs {
-                    self.frontier.take_back(job.id);
+                    self.frontier.take_back(job.id, Instant::now());
                 }
             }
         }

@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::job::{Cause, CrawlSettings, Kind, Problem};
 pub use guard::is_private;
 
-/// How much of an answer that is thrown away is still read, so that its connection can be reused.
+/// Longest body that is read to be thrown away, in bytes.
 const DRAIN_LIMIT: u64 = 16 * 1024;
 /// RFC 9309 §2.5 asks for at least 500 KiB of a robots.txt.
 const MAX_ROBOTS_BYTES: u64 = 500 * 1024;
@@ -227,8 +227,12 @@ impl Body {
         Ok(all.freeze())
     }
 
-    /// Reads a small remainder, so that the connection can serve the next request.
+    /// Reads a body that is known to be short, so that the connection can serve the next request. A
+    /// longer one, or one of unknown length, costs more than a new connection.
     pub async fn drain(&mut self) {
+        if self.response.content_length().is_none_or(|length| length > DRAIN_LIMIT) {
+            return;
+        }
         while self.read < DRAIN_LIMIT {
             match self.chunk_unlimited().await {
                 Ok(Some(_)) => {}

@@ -14,7 +14,7 @@ impl Frontier {
     /// Takes in a worker's report. A second report of the same address changes nothing, but for
     /// links that nobody had found.
     pub fn commit(&mut self, report: Report, now: Instant) -> Result<(), JournalError> {
-        let Report { id, outcome } = report;
+        let Report { id, attempt, outcome } = report;
         let Some(&flight) = self.in_flight.get(&id) else {
             return match outcome {
                 Outcome::Read { links, .. } if id < ROBOTS => {
@@ -27,15 +27,19 @@ impl Frontier {
                 _ => Ok(()),
             };
         };
-        let Flight { kind, host, depth } = flight;
-        self.hosts.ended(host);
+        let stale = attempt != flight.attempt;
+        if stale && matches!(outcome, Outcome::Redirected { .. } | Outcome::Failed(_)) {
+            return Ok(());
+        }
+        let Flight { kind, host, depth, .. } = flight;
+        self.hosts.ended(host, now);
         match outcome {
             Outcome::Robots { body } => {
                 self.end(id, false)?;
                 let rules = Rules::parse(&body, &self.options.agent);
                 let entry = self.hosts.get_mut(host);
                 entry.delay = entry.delay.max(rules.crawl_delay().unwrap_or_default());
-                entry.robots = Robots::Known(rules);
+                entry.robots = Robots::Known(Box::new(rules));
                 self.hosts.list(host);
                 Ok(())
             }
@@ -95,10 +99,19 @@ impl Frontier {
     }
 
     /// A job that was given back unfinished, as on Ctrl-C: it stays open in the journal.
-    pub fn take_back(&mut self, id: u64) {
+    pub fn take_back(&mut self, id: u64, now: Instant) {
         if let Some(flight) = self.in_flight.remove(&id) {
-            self.hosts.ended(flight.host);
+            self.hosts.ended(flight.host, now);
         }
+    }
+
+    /// A job that no worker survived.
+    pub fn give_up(&mut self, id: u64, problem: Problem, now: Instant) -> Result<(), JournalError> {
+        let Some(flight) = self.in_flight.get(&id) else {
+            return Ok(());
+        };
+        self.hosts.ended(flight.host, now);
+        self.fail(id, problem)
     }
 
     fn note_problems(&mut self, found: &Found, problems: Vec<Problem>) -> Result<(), JournalError> {
@@ -147,7 +160,7 @@ impl Frontier {
     fn redirect(
         &mut self,
         id: u64,
-        Flight { kind, depth, host }: Flight,
+        Flight { kind, depth, host, .. }: Flight,
         to: &str,
         now: Instant,
     ) -> Result<(), JournalError> {
@@ -172,7 +185,7 @@ impl Frontier {
         if kind == Kind::Page {
             // Where a seed leads is what the user meant: `example.org` is often `www.example.org`.
             if depth == 0 {
-                self.seeds.add(&target);
+                self.add_seed_page(&target);
             } else if !self.options.scope.allows(&self.seeds, &target) {
                 return self.end(id, false);
             }
@@ -207,14 +220,22 @@ impl Frontier {
             .any(|at| at == from)
     }
 
-    /// The address at `id` has failed for good.
-    pub fn fail(&mut self, id: u64, problem: Problem) -> Result<(), JournalError> {
+    /// The address at `id` has failed for good. Its host is told by the caller, if it was asked.
+    pub(super) fn fail(&mut self, id: u64, problem: Problem) -> Result<(), JournalError> {
         let Some(&Flight { kind, host, .. }) = self.in_flight.get(&id) else {
             return Ok(());
         };
         if kind == Kind::Robots {
-            let detail = format!("robots.txt of the host: {}", problem.detail);
-            self.hosts.get_mut(host).robots = Robots::Unreachable(Problem { detail, ..problem });
+            self.hosts.get_mut(host).robots = match problem.cause {
+                // A file that leads nowhere counts as none (RFC 9309 §2.3.1.2).
+                Cause::RedirectLoop | Cause::TooManyRedirects | Cause::InvalidRedirect => {
+                    Robots::Known(Box::new(Rules::parse("", &self.options.agent)))
+                }
+                _ => {
+                    let detail = format!("robots.txt of the host: {}", problem.detail);
+                    Robots::Unreachable(Box::new(Problem { detail, ..problem }))
+                }
+            };
             self.end(id, false)?;
             self.hosts.list(host);
             return Ok(());
@@ -249,11 +270,11 @@ impl Frontier {
                     page: Some(id),
                     url,
                 };
-                let hop = self.journal.found(&hop)?;
-                self.journal.ended(hop, false)?;
+                let hop = self.journal.found(&hop);
+                self.journal.ended(hop, false);
             }
         }
-        self.journal.ended(id, read)?;
+        self.journal.ended(id, read);
         if flight.kind == Kind::Page && self.options.max_depth.is_some() {
             self.level_left = self.level_left.saturating_sub(1);
             self.next_level_if_done()?;

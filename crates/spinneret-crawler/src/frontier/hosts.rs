@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::job::Problem;
@@ -15,19 +16,19 @@ pub(super) type HostId = u32;
 pub(super) enum Robots {
     Unknown,
     Asked,
-    Known(Rules),
+    Known(Box<Rules>),
     /// Not obeyed: everything is allowed.
     Ignored,
     /// Could not be had, and so forbids everything (RFC 9309 §2.3.1.4).
-    Unreachable(Problem),
+    Unreachable(Box<Problem>),
 }
 
 /// A host (scheme, name and port) with its addresses in the order in which they were found.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub origin: Box<str>,
+    pub origin: Arc<str>,
     pub robots: Robots,
-    /// Pause between the starts of two requests. With any pause at all, one request at a time.
+    /// Pause between two requests. With any pause at all, one request at a time.
     pub delay: Duration,
     links: VecDeque<u64>,
     images: VecDeque<u64>,
@@ -38,6 +39,10 @@ pub(super) struct Host {
 }
 
 impl Host {
+    fn queue(&mut self, image: bool) -> &mut VecDeque<u64> {
+        if image { &mut self.images } else { &mut self.links }
+    }
+
     pub(super) fn has_waiting(&self, images: bool) -> bool {
         !if images { &self.images } else { &self.links }.is_empty()
     }
@@ -47,12 +52,13 @@ impl Host {
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     all: Vec<Host>,
-    by_origin: HashMap<Box<str>, HostId>,
+    by_origin: HashMap<Arc<str>, HostId>,
     /// Hosts that may be asked now, in turn.
     ready: VecDeque<HostId>,
     /// Hosts whose pause is not over.
     waiting: BinaryHeap<Reverse<(Instant, HostId)>>,
-    waiting_addresses: usize,
+    /// Addresses in all hosts' queues: links, images.
+    waiting_addresses: [usize; 2],
 }
 
 impl Hosts {
@@ -68,9 +74,10 @@ impl Hosts {
         }
         let (delay, robots) = new();
         let id = self.all.len() as HostId;
-        self.by_origin.insert(origin.into(), id);
+        let origin: Arc<str> = origin.into();
+        self.by_origin.insert(origin.clone(), id);
         self.all.push(Host {
-            origin: origin.into(),
+            origin,
             robots,
             delay,
             links: VecDeque::new(),
@@ -92,49 +99,48 @@ impl Hosts {
 
     /// Addresses that wait in any host's queues.
     pub(super) fn waiting_addresses(&self) -> usize {
-        self.waiting_addresses
+        self.waiting_addresses.iter().sum()
+    }
+
+    /// Whether an image waits in any host's queue.
+    pub(super) fn images_wait(&self) -> bool {
+        self.waiting_addresses[1] > 0
     }
 
     /// Queues an address at its host, `first` if it comes back to be tried again.
     pub(super) fn push(&mut self, id: HostId, address: u64, image: bool, first: bool) {
-        let host = self.get_mut(id);
-        let queue = if image {
-            &mut host.images
-        } else {
-            &mut host.links
-        };
+        let queue = self.get_mut(id).queue(image);
         if first {
             queue.push_front(address);
         } else {
             queue.push_back(address);
         }
-        self.waiting_addresses += 1;
+        self.waiting_addresses[usize::from(image)] += 1;
         self.list(id);
     }
 
     /// The oldest waiting address of a host.
-    pub(super) fn pop(&mut self, id: HostId, images: bool) -> Option<u64> {
-        let host = self.get_mut(id);
-        let queue = if images {
-            &mut host.images
-        } else {
-            &mut host.links
-        };
-        let address = queue.pop_front();
-        self.waiting_addresses -= usize::from(address.is_some());
-        address
+    pub(super) fn pop(&mut self, id: HostId, image: bool) -> Option<u64> {
+        let queue = self.get_mut(id).queue(image);
+        let address = queue.pop_front()?;
+        if queue.is_empty() {
+            // Most hosts of a long list are done with their last address.
+            *queue = VecDeque::new();
+        }
+        self.waiting_addresses[usize::from(image)] -= 1;
+        Some(address)
     }
 
-    /// A request to the host starts at `now`: the next one has to wait for its pause.
-    pub(super) fn started(&mut self, id: HostId, now: Instant) {
+    /// A request to the host is handed out.
+    pub(super) fn started(&mut self, id: HostId) {
+        self.get_mut(id).in_flight += 1;
+    }
+
+    /// A request to the host has ended. Its pause runs from here: when the request began, some time
+    /// after it was handed out, only its worker knows.
+    pub(super) fn ended(&mut self, id: HostId, now: Instant) {
         let host = self.get_mut(id);
-        host.in_flight += 1;
         host.next_at = now + host.delay;
-    }
-
-    /// A request to the host has ended.
-    pub(super) fn ended(&mut self, id: HostId) {
-        let host = self.get_mut(id);
         host.in_flight = host.in_flight.saturating_sub(1);
         self.list(id);
     }

@@ -15,8 +15,8 @@ use crate::job::Kind;
 
 /// First line of a journal: what it is and the version of its lines.
 const HEADER: &str = "spinneret frontier 1\n";
-/// Lines are gathered up to this many bytes before they are written.
-const BUFFER: usize = 64 * 1024;
+/// Lines may gather up to about this many bytes before they should be written.
+const BUFFER: usize = 1 << 20;
 /// Longest line read back; addresses end at 8 KiB.
 const MAX_LINE: usize = 16 * 1024;
 
@@ -153,7 +153,7 @@ impl Journal {
     }
 
     /// Adds an address; its number.
-    pub(super) fn found(&mut self, found: &Found) -> Result<u64, JournalError> {
+    pub(super) fn found(&mut self, found: &Found) -> u64 {
         let id = self.written + self.buffer.len() as u64;
         let kind = match found.kind {
             Kind::Robots => 'r',
@@ -162,16 +162,13 @@ impl Journal {
             Kind::Image => 'i',
         };
         let page = found.page.unwrap_or(0);
-        self.line(format_args!(
-            "+{kind} {} {page} {}\n",
-            found.depth, found.url
-        ))?;
-        Ok(id)
+        self.line(format_args!("+{kind} {} {page} {}\n", found.depth, found.url));
+        id
     }
 
     /// Notes that an address needs no more work; `page` if it was read as a page.
-    pub(super) fn ended(&mut self, id: u64, page: bool) -> Result<(), JournalError> {
-        self.line(format_args!("-{} {id}\n", if page { 'p' } else { 'x' }))
+    pub(super) fn ended(&mut self, id: u64, page: bool) {
+        self.line(format_args!("-{} {id}\n", if page { 'p' } else { 'x' }));
     }
 
     /// Reads an address back by its number.
@@ -181,7 +178,8 @@ impl Journal {
         if id >= self.written {
             // Still gathered: the buffer begins where the file ends.
             let start = (id - self.written) as usize;
-            line.extend_from_slice(self.buffer.get(start..).unwrap_or_default());
+            let rest = self.buffer.get(start..).unwrap_or_default();
+            line.extend_from_slice(&rest[..rest.len().min(MAX_LINE)]);
         } else {
             let mut at = id;
             while line.len() < MAX_LINE && !line.contains(&b'\n') {
@@ -222,14 +220,17 @@ impl Journal {
         Ok(())
     }
 
-    fn line(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), JournalError> {
+    /// Whether enough has gathered that it should be written.
+    ///
+    /// Nothing is written but by [`Journal::flush`]: the caller has lists of its own that must be on
+    /// disk before the ends of what they list.
+    pub(super) fn is_due(&self) -> bool {
+        self.buffer.len() >= BUFFER
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
         // Writing to a Vec cannot fail.
         let _ = self.buffer.write_fmt(line);
-        if self.buffer.len() >= BUFFER {
-            self.flush()
-        } else {
-            Ok(())
-        }
     }
 
     fn io(&self, cause: io::Error) -> JournalError {
@@ -288,8 +289,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::create(&folder.path().join("j")).unwrap();
         let long = found(&format!("http://a/{}", "x".repeat(8000)), None);
-        let first = journal.found(&long).unwrap();
-        let second = journal.found(&found("http://a/b", Some(first))).unwrap();
+        let first = journal.found(&long);
+        let second = journal.found(&found("http://a/b", Some(first)));
         for _ in 0..2 {
             assert_eq!(journal.read(first).unwrap(), long);
             assert_eq!(
@@ -310,9 +311,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         let mut journal = Journal::create(&path).unwrap();
-        let first = journal.found(&found("http://a/1", None)).unwrap();
-        journal.ended(first, true).unwrap();
-        let second = journal.found(&found("http://a/2", None)).unwrap();
+        let first = journal.found(&found("http://a/1", None));
+        journal.ended(first, true);
+        let second = journal.found(&found("http://a/2", None));
         journal.flush().unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in second as usize..whole.len() {
@@ -327,9 +328,25 @@ mod tests {
                     page: true
                 }
             );
-            assert_eq!(again.found(&found("http://a/3", None)).unwrap(), second);
+            assert_eq!(again.found(&found("http://a/3", None)), second);
             assert_eq!(again.read(second).unwrap().url, "http://a/3");
         }
+    }
+
+    #[test]
+    fn nothing_reaches_the_file_before_it_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let mut journal = Journal::create(&path).unwrap();
+        let mut last = 0;
+        while !journal.is_due() {
+            last = journal.found(&found("http://a/b", None));
+            journal.ended(last, false);
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), HEADER);
+        assert_eq!(journal.read(last).unwrap().url, "http://a/b");
+        journal.flush().unwrap();
+        assert!(!journal.is_due());
     }
 
     #[test]

@@ -97,6 +97,8 @@ struct Flight {
     kind: Kind,
     depth: u32,
     host: HostId,
+    /// Redirects and failed tries before this one.
+    attempt: u32,
 }
 
 /// Counts for the progress display.
@@ -118,6 +120,7 @@ pub struct Frontier {
     seen: HashSet<u128, Fingerprints>,
     /// The seed pages, and what they redirected to.
     seeds: SeedScope,
+    seed_pages: Vec<String>,
     hosts: Hosts,
     in_flight: HashMap<u64, Flight>,
     /// Where addresses redirected to, for those under way: the last one is fetched next.
@@ -178,7 +181,7 @@ impl Frontier {
     ) -> Result<(Self, u64), JournalError> {
         let mut open = BTreeMap::new();
         let mut seen = HashSet::default();
-        let mut seeds = SeedScope::default();
+        let mut seeds = Vec::new();
         let (mut pages, mut images_found) = (0, 0);
         let journal = Journal::open(path, |line| match line {
             Line::Found(id, found) => {
@@ -188,7 +191,7 @@ impl Frontier {
                 seen.insert(key(&address, found.kind));
                 images_found += u64::from(found.kind.is_image());
                 if found.kind == Kind::Page && found.depth == 0 {
-                    seeds.add(&address);
+                    seeds.push(address.clone());
                 }
                 if !(found.kind.is_image() && recorded.contains(&address.fingerprint())) {
                     open.insert(id, (found.kind, found.depth));
@@ -201,7 +204,9 @@ impl Frontier {
         })?;
         let mut frontier = Self::with_journal(journal, options);
         frontier.seen = seen;
-        frontier.seeds = seeds;
+        for seed in seeds {
+            frontier.add_seed_page(&seed);
+        }
         frontier.images_found = images_found;
         let open_pages = open.values().filter(|(kind, _)| *kind == Kind::Page);
         frontier.level = open_pages.map(|(_, depth)| *depth).min().unwrap_or(0);
@@ -220,6 +225,7 @@ impl Frontier {
             journal,
             seen: HashSet::default(),
             seeds: SeedScope::default(),
+            seed_pages: Vec::new(),
             hosts: Hosts::default(),
             in_flight: HashMap::new(),
             redirects: HashMap::new(),
@@ -255,7 +261,7 @@ impl Frontier {
         if kind == Kind::Page {
             let too_deep = self.options.max_depth.is_some_and(|max| depth > max);
             if depth == 0 {
-                self.seeds.add(address);
+                self.add_seed_page(address);
             } else if too_deep || !self.options.scope.allows(&self.seeds, address) {
                 return Ok(false);
             }
@@ -268,10 +274,20 @@ impl Frontier {
             depth,
             page,
             url: address.as_str().to_owned(),
-        })?;
+        });
         self.images_found += u64::from(kind.is_image());
         self.enqueue(id, address, kind, depth, now);
         Ok(true)
+    }
+
+    fn add_seed_page(&mut self, address: &Address) {
+        self.seeds.add(address);
+        self.seed_pages.push(address.as_str().to_owned());
+    }
+
+    /// The pages from which the scope is measured.
+    pub fn seed_pages(&self) -> &[String] {
+        &self.seed_pages
     }
 
     fn enqueue(&mut self, id: u64, address: &Address, kind: Kind, depth: u32, now: Instant) {
@@ -328,13 +344,15 @@ impl Frontier {
         let mut jobs = Vec::new();
         // A whole round of hosts without a job means that there is no room for what they have.
         let mut idle = 0;
-        while room.links + room.images > 0
+        // With room for links, a host that has only images may still be asked for its robots.txt.
+        while (room.links > 0 || room.images > 0 && self.hosts.images_wait())
             && let Some(host) = self.hosts.next_ready(now)
         {
-            let before = jobs.len();
-            self.take_turn(host, now, &mut room, &mut jobs)?;
+            let before = (jobs.len(), self.hosts.waiting_addresses());
+            self.take_turn(host, &mut room, &mut jobs)?;
             self.hosts.list(host);
-            idle = if jobs.len() > before { 0 } else { idle + 1 };
+            let after = (jobs.len(), self.hosts.waiting_addresses());
+            idle = if after == before { idle + 1 } else { 0 };
             if idle > self.hosts.ready_len() {
                 break;
             }
@@ -345,7 +363,6 @@ impl Frontier {
     fn take_turn(
         &mut self,
         host: HostId,
-        now: Instant,
         room: &mut Room,
         jobs: &mut Vec<Job>,
     ) -> Result<(), JournalError> {
@@ -353,7 +370,7 @@ impl Frontier {
             if room.links > 0 {
                 room.links -= 1;
                 self.hosts.get_mut(host).robots = Robots::Asked;
-                jobs.push(self.robots_job(host, now));
+                jobs.push(self.robots_job(host));
             }
             return Ok(());
         }
@@ -375,7 +392,7 @@ impl Frontier {
             } else {
                 room.links -= 1;
             }
-            self.hosts.started(host, now);
+            self.hosts.started(host);
             jobs.push(job);
             if !self.hosts.get(host).delay.is_zero() {
                 break;
@@ -384,31 +401,23 @@ impl Frontier {
         Ok(())
     }
 
-    fn robots_job(&mut self, host: HostId, now: Instant) -> Job {
+    fn robots_job(&mut self, host: HostId) -> Job {
         let id = ROBOTS | u64::from(host);
         let own = || format!("{}/robots.txt", self.hosts.get(host).origin);
-        let url = self
-            .redirects
-            .get(&id)
-            .and_then(|hops| hops.last().cloned())
-            .unwrap_or_else(own);
-        self.in_flight.insert(
-            id,
-            Flight {
-                kind: Kind::Robots,
-                depth: 0,
-                host,
-            },
-        );
-        self.hosts.started(host, now);
-        Job {
-            id,
-            kind: Kind::Robots,
-            url,
-            origin: String::new(),
-            page: None,
-            follow: false,
-        }
+        let url = self.redirects.get(&id).and_then(|hops| hops.last().cloned());
+        let url = url.unwrap_or_else(own);
+        let attempt = self.fly(id, Kind::Robots, 0, host);
+        self.hosts.started(host);
+        let origin = String::new();
+        Job { id, kind: Kind::Robots, url, origin, page: None, follow: false, attempt }
+    }
+
+    /// Notes that an address is handed out; its attempt.
+    fn fly(&mut self, id: u64, kind: Kind, depth: u32, host: HostId) -> u32 {
+        let redirects = self.redirects.get(&id).map_or(0, Vec::len) as u32;
+        let attempt = redirects + self.attempts.get(&id).copied().unwrap_or(0);
+        self.in_flight.insert(id, Flight { kind, depth, host, attempt });
+        attempt
     }
 
     /// The job for an address, or none if the host's robots.txt forbids it.
@@ -419,16 +428,9 @@ impl Frontier {
             .get(&id)
             .and_then(|hops| hops.last().cloned());
         let url = hop.as_ref().unwrap_or(&found.url);
-        self.in_flight.insert(
-            id,
-            Flight {
-                kind: found.kind,
-                depth: found.depth,
-                host,
-            },
-        );
+        let attempt = self.fly(id, found.kind, found.depth, host);
         let refused = match &self.hosts.get(host).robots {
-            Robots::Unreachable(problem) => Some(problem.clone()),
+            Robots::Unreachable(problem) => Some(Problem::clone(problem)),
             Robots::Known(rules) => {
                 let allowed = Address::parse(url).map(|url| rules.allows(url.path_and_query()));
                 (allowed == Ok(false))
@@ -453,6 +455,7 @@ impl Frontier {
             origin,
             page,
             follow,
+            attempt,
         }))
     }
 
@@ -482,6 +485,11 @@ impl Frontier {
         std::mem::take(&mut self.events)
     }
 
+    /// Whether so much has gathered that [`Frontier::flush`] is due.
+    pub fn is_flush_due(&self) -> bool {
+        self.journal.is_due()
+    }
+
     /// Makes everything so far survive the end of this process.
     pub fn flush(&mut self) -> Result<(), JournalError> {
         self.journal.flush()
@@ -497,10 +505,11 @@ impl Frontier {
         self.in_flight.is_empty()
     }
 
-    /// When a host's pause or an address's backoff ends next.
-    pub fn next_wake(&self) -> Option<Instant> {
+    /// When a host's pause or an address's backoff ends next. What had ended by `now`, when jobs were
+    /// last asked for, waits for room and not for time.
+    pub fn next_wake(&self, now: Instant) -> Option<Instant> {
         let later = self.later.peek().map(|Reverse((at, ..))| *at);
-        [later, self.hosts.next_wake()].into_iter().flatten().min()
+        [later, self.hosts.next_wake()].into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Counts for a progress display.

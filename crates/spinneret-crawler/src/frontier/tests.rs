@@ -65,9 +65,12 @@ impl Rig {
     }
 
     fn report(&mut self, id: u64, outcome: Outcome) {
-        self.frontier
-            .commit(Report { id, outcome }, self.now)
-            .unwrap();
+        let attempt = self.frontier.in_flight.get(&id).map_or(0, |flight| flight.attempt);
+        self.late_report(id, attempt, outcome);
+    }
+
+    fn late_report(&mut self, id: u64, attempt: u32, outcome: Outcome) {
+        self.frontier.commit(Report { id, attempt, outcome }, self.now).unwrap();
     }
 
     fn read(&mut self, id: u64, links: &[(&str, Kind)]) {
@@ -339,11 +342,13 @@ fn with_a_pause_a_host_gets_one_request_at_a_time_and_others_do_not_wait() {
         "a request is under way at both hosts"
     );
     rig.read(first[0].id, &[]);
+    assert!(rig.jobs().is_empty());
+    rig.now += pause;
     assert_eq!(rig.urls(), ["http://a/2"]);
 }
 
 #[test]
-fn the_pause_runs_from_start_to_start_and_crawl_delay_lengthens_it() {
+fn the_pause_runs_from_the_end_of_a_request_and_crawl_delay_lengthens_it() {
     let paced = FrontierOptions {
         delay: Some(Duration::from_secs(1)),
         obey_robots: true,
@@ -351,23 +356,67 @@ fn the_pause_runs_from_start_to_start_and_crawl_delay_lengthens_it() {
     };
     let mut rig = Rig::new(paced, &["http://a/1", "http://a/2"]);
     let robots = rig.one();
-    rig.report(
-        robots.id,
-        Outcome::Robots {
-            body: "User-agent: *\nCrawl-delay: 3\n".to_owned(),
-        },
-    );
-    rig.now += Duration::from_secs(1);
+    let body = "User-agent: *\nCrawl-delay: 3\n".to_owned();
+    rig.report(robots.id, Outcome::Robots { body });
+    rig.now += Duration::from_secs(3);
     let first = rig.one();
+    rig.now += Duration::from_secs(60);
     rig.read(first.id, &[]);
     rig.now += Duration::from_millis(2900);
     assert!(rig.jobs().is_empty());
-    assert_eq!(
-        rig.frontier.next_wake().unwrap() - rig.now,
-        Duration::from_millis(100)
-    );
+    let wake = rig.frontier.next_wake(rig.now).unwrap();
+    assert_eq!(wake - rig.now, Duration::from_millis(100));
     rig.now += Duration::from_millis(100);
     assert_eq!(rig.urls(), ["http://a/2"]);
+}
+
+#[test]
+fn a_host_whose_pause_is_over_and_that_has_no_room_asks_for_no_wake() {
+    let paced = FrontierOptions { delay: Some(Duration::from_secs(1)), ..options() };
+    let mut rig = Rig::new(paced, &["http://a/1", "http://b/1"]);
+    rig.now += Duration::from_secs(5);
+    let none = Room { links: 0, images: 10 };
+    assert!(rig.frontier.next_jobs(rig.now, none).unwrap().is_empty());
+    assert_eq!(rig.frontier.next_wake(rig.now), None);
+    assert_eq!(rig.urls().len(), 2);
+}
+
+#[test]
+fn a_job_that_is_given_up_lets_its_host_go_on() {
+    let paced = FrontierOptions { delay: Some(Duration::from_secs(1)), ..options() };
+    let mut rig = Rig::new(paced, &["http://a/1", "http://a/2"]);
+    let first = rig.one();
+    let problem = Problem::new(Cause::WorkerDied, "test");
+    rig.frontier.give_up(first.id, problem, rig.now).unwrap();
+    assert_eq!(rig.causes(), [("http://a/1".to_owned(), Cause::WorkerDied)]);
+    rig.now += Duration::from_secs(1);
+    assert_eq!(rig.urls(), ["http://a/2"]);
+}
+
+#[test]
+fn a_report_of_an_earlier_attempt_neither_redirects_nor_fails() {
+    let mut rig = Rig::new(options(), &["http://a/"]);
+    let first = rig.one();
+    let to = "http://a/home".to_owned();
+    rig.redirect(first.id, &to);
+    let second = rig.one();
+    assert!(second.attempt > first.attempt);
+    // The first worker died before it acknowledged, and another did the same job.
+    rig.late_report(first.id, first.attempt, Outcome::Redirected { to });
+    let gone = Outcome::Failed(Problem::new(Cause::Http(404), "test"));
+    rig.late_report(first.id, first.attempt, gone);
+    assert_eq!(rig.causes(), []);
+    rig.read(second.id, &[]);
+    assert_eq!(rig.frontier.take_events(), [Event::Page]);
+    assert!(rig.frontier.is_finished());
+}
+
+#[test]
+fn a_robots_txt_that_redirects_for_ever_counts_as_none() {
+    let mut rig = Rig::new(FrontierOptions { obey_robots: true, ..options() }, &["http://a/"]);
+    let robots = rig.one();
+    rig.redirect(robots.id, "http://a/robots.txt");
+    assert_eq!(rig.urls(), ["http://a/"]);
 }
 
 #[test]
@@ -661,7 +710,7 @@ fn depth_levels_survive_a_kill() {
 fn jobs_taken_back_stay_open() {
     let mut rig = Rig::new(options(), &["http://a/"]);
     let seed = rig.one();
-    rig.frontier.take_back(seed.id);
+    rig.frontier.take_back(seed.id, rig.now);
     assert!(rig.frontier.nothing_in_flight());
     let (mut rig, _) = rig.killed_and_resumed(options(), &HashSet::new());
     assert_eq!(rig.urls(), ["http://a/"]);

@@ -109,7 +109,7 @@ fn malformed(site: &mut Builder) {
     site.ghost("/img/ghost-of-a-second-attribute.png");
     site.ghost("/img/ghost-without-an-end.png");
     let figures = figure("<IMG SRC=\"/img/malformed/shout.png\" ALT=\"\">", "Shouted")
-        + &figure("<img alt= src=/img/malformed/bare.png>", "No quotes")
+        + &figure("<img alt src=/img/malformed/bare.png>", "No quotes")
         + &figure(
             "<img src='/img/malformed/single.png' alt=''>",
             "Single quotes",

@@ -12,18 +12,25 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8001";
 
 const EXAMPLES: &str = "\
 Examples:
-  spinneret demo                                    see it work, without any network
-  spinneret crawl https://example.org -o images     save every image of a site
-  spinneret crawl https://example.org --resume -o images
-                                                    go on after Ctrl-C or a crash
-  spinneret download list.txt -o images             save the images of a list
+  See it work, without any network:
+    spinneret demo
+  Save every image of a site, and go on after Ctrl-C or a crash:
+    spinneret crawl https://example.org -o images
+    spinneret crawl https://example.org -o images --resume
+  Save the images of a list:
+    spinneret download list.txt -o images
 
 Two machines (the key is a file that both have):
-  one$ spinneret crawl https://example.org --listen 0.0.0.0:8001 --authkey-file key
+  one$ spinneret crawl https://example.org --listen 0.0.0.0:8001 \\
+         --authkey-file key
   two$ spinneret worker one:8001 --authkey-file key
 
-Exit status: 0 done, 1 done with failures that --strict counts, 2 wrong usage, 3 refused
-(authentication, address in use, output folder in use...), 130 interrupted, with the state kept.";
+Exit status:
+  0    done
+  1    done, with failures that --strict counts
+  2    wrong usage
+  3    refused (authentication, address in use, output folder in use...)
+  130  interrupted, with the state kept";
 
 /// Saves every image of a site, from one machine or many.
 #[derive(Debug, Parser)]
@@ -55,13 +62,14 @@ pub enum Command {
 const CRAWL_EXAMPLES: &str = "\
 Examples:
   spinneret crawl https://example.org
-  spinneret crawl https://example.org/docs/ --scope prefix --depth 3 -o docs-images
+  spinneret crawl https://example.org/docs/ --scope prefix --depth 3 -o docs
   spinneret crawl http://127.0.0.1:8080 --allow-private --delay 0 --json
   spinneret crawl https://example.org --listen 0.0.0.0:8001 --authkey-file key
 
-Images land in DIR/images/HOST/..., with a line each in DIR/images.jsonl (url, page, path, sha256,
-bytes, content_type, width, height, fetched_at). What failed is in DIR/failures.jsonl, with its
-cause. Ctrl-C ends the crawl after the fetches under way (twice: at once); --resume goes on.";
+Images land in DIR/images/HOST/..., with a line each in DIR/images.jsonl (url,
+page, path, sha256, bytes, content_type, width, height, fetched_at). What failed
+is in DIR/failures.jsonl, with its cause. Ctrl-C ends the crawl after the
+fetches under way (twice: at once); --resume goes on.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = CRAWL_EXAMPLES)]
@@ -93,8 +101,9 @@ Examples:
   zcat list.gz | spinneret download - -o images
   spinneret download metadata.parquet --field image_url -o images
 
-LIST is a text file with an address a line (empty lines and lines with # are skipped), a JSONL file
-with an object a line, or a Parquet file. - is standard input, text or JSONL.";
+LIST is a text file with an address a line (empty lines and those that begin
+with # are skipped), a JSONL file with an object a line, or a Parquet file.
+- is standard input, text or JSONL.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = DOWNLOAD_EXAMPLES)]
@@ -110,10 +119,7 @@ pub struct DownloadArgs {
 
 /// What `crawl` and `download` share.
 #[derive(Debug, clap::Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct CommonArgs {
     /// Folder for images, lists and state.
     #[arg(short, long, value_name = "DIR", default_value = "spinneret-out")]
@@ -194,9 +200,10 @@ Examples:
   spinneret manager --register tasks:maxsize=1000 --register results
   spinneret manager --listen 0.0.0.0:8001 --authkey-file key --register tasks
 
-Prints `listening on HOST:PORT` when it accepts connections; port 0 picks a free one. Ends on
-SIGTERM, on Ctrl-C, or when a client asks for it. Without a key, and on this machine alone, it makes
-one in a file that only you can read, where `spinneret worker` and `spinneret queue` look for it.";
+Prints `listening on HOST:PORT` when it accepts connections; port 0 picks a free
+one. Ends on SIGTERM, on Ctrl-C, or when a client asks for it. Without a key,
+and on this machine alone, it makes one in a file that only you can read, where
+`spinneret worker` and `spinneret queue` look for it.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = MANAGER_EXAMPLES)]
@@ -228,11 +235,7 @@ impl std::str::FromStr for Registration {
         if name.is_empty() {
             return Err("a queue needs a name: NAME or NAME:maxsize=N".to_owned());
         }
-        let mut registration = Self {
-            name,
-            maxsize: None,
-            max_deliveries: None,
-        };
+        let mut registration = Self { name, maxsize: None, max_deliveries: None };
         for part in parts {
             match part.split_once('=') {
                 Some(("maxsize", value)) => registration.maxsize = Some(number(part, value)?),
@@ -240,9 +243,7 @@ impl std::str::FromStr for Registration {
                     registration.max_deliveries = Some(number(part, value)?);
                 }
                 _ => {
-                    return Err(format!(
-                        "{part:?} is neither maxsize=N nor max_deliveries=N"
-                    ));
+                    return Err(format!("{part:?} is neither maxsize=N nor max_deliveries=N"));
                 }
             }
         }
@@ -264,8 +265,9 @@ Examples:
   spinneret worker 192.0.2.7:8001 --authkey-file key
   spinneret worker 192.0.2.7:8001 --role images --concurrency 64 -o /mnt/images
 
-The worker takes pages, images or both from the crawl that listens there, and ends when that crawl
-is done. Images go to the crawl's own folder if this machine has it, else to DIR.";
+The worker takes pages, images or both from the crawl that listens there, and
+ends when that crawl is done. Images go to the crawl's own folder if this
+machine has it, else to DIR.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = WORKER_EXAMPLES)]
@@ -317,6 +319,7 @@ pub struct QueueArgs {
 pub enum QueueAction {
     /// Put items, each a text; without any, the lines of standard input.
     Put {
+        /// The items.
         items: Vec<String>,
         /// Longest wait for room in a full queue, in seconds [default: as long as it takes].
         #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -355,9 +358,7 @@ pub struct DemoArgs {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
@@ -368,12 +369,9 @@ fn bytes(text: &str) -> Result<u64, String> {
         Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
         _ => (text, 1),
     };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
-    number
-        .checked_mul(unit)
-        .ok_or_else(|| "too large".to_owned())
+    let number: u64 =
+        digits.parse().map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
 }
 
 #[cfg(test)]
@@ -388,15 +386,22 @@ mod tests {
     }
 
     #[test]
+    fn what_help_ends_with_fits_a_terminal() {
+        let args = Args::command();
+        for command in args.get_subcommands().chain([&args]) {
+            let text = command.get_after_help().map(ToString::to_string);
+            for line in text.unwrap_or_default().lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn registrations_are_parsed_or_explained() {
         let parse = |text: &str| text.parse::<Registration>();
         assert_eq!(parse("tasks").unwrap().maxsize, None);
         assert_eq!(parse("tasks:maxsize=5").unwrap().maxsize, Some(5));
-        assert!(
-            parse("tasks:maxsize=x")
-                .unwrap_err()
-                .contains("whole number")
-        );
+        assert!(parse("tasks:maxsize=x").unwrap_err().contains("whole number"));
         // 2^32 is no 0.
         let huge = parse("tasks:max_deliveries=4294967296").unwrap_err();
         assert!(huge.contains("4294967296") && huge.contains("too large"));

@@ -61,9 +61,7 @@ fn given(args: &KeyArgs) -> anyhow::Result<Option<AuthKey>> {
 
 /// `authkey` in the user's state folder for spinneret.
 fn default_path() -> anyhow::Result<PathBuf> {
-    let folder = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute());
+    let folder = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     let folder = match (folder, std::env::home_dir()) {
         (Some(folder), _) => folder,
         (None, Some(home)) => home.join(".local/state"),
@@ -78,9 +76,7 @@ fn default_path() -> anyhow::Result<PathBuf> {
 /// caller that uses it to complain about.
 fn is_local(address: &str) -> bool {
     match address.to_socket_addrs() {
-        Ok(addresses) => addresses
-            .map(|address| address.ip())
-            .all(|ip: IpAddr| ip.is_loopback()),
+        Ok(addresses) => addresses.map(|address| address.ip()).all(|ip: IpAddr| ip.is_loopback()),
         Err(_) => true,
     }
 }

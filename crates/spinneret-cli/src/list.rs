@@ -24,19 +24,13 @@ type Entry = Result<Address, BadLine>;
 /// Opens a list. `field` names the member of a JSON object or the column of a Parquet file.
 pub fn open(path: &Path, field: &str) -> anyhow::Result<Box<dyn Iterator<Item = Entry> + Send>> {
     if path == Path::new("-") {
-        return Ok(Box::new(Lines::new(
-            Box::new(BufReader::new(io::stdin())),
-            field,
-        )));
+        return Ok(Box::new(Lines::new(Box::new(BufReader::new(io::stdin())), field)));
     }
     let unreadable =
         |error: io::Error| UsageError(format!("cannot read the list {}: {error}", path.display()));
     let mut file = File::open(path).map_err(unreadable)?;
     let mut head = Vec::new();
-    (&mut file)
-        .take(PARQUET.len() as u64)
-        .read_to_end(&mut head)
-        .map_err(unreadable)?;
+    (&mut file).take(PARQUET.len() as u64).read_to_end(&mut head).map_err(unreadable)?;
     if head == PARQUET {
         // Its directory is at its end.
         file.rewind().map_err(|error| {
@@ -60,20 +54,12 @@ struct Lines {
 
 impl Lines {
     fn new(input: Box<dyn BufRead + Send>, field: &str) -> Self {
-        Self {
-            input,
-            field: field.to_owned(),
-            number: 0,
-        }
+        Self { input, field: field.to_owned(), number: 0 }
     }
 
     fn entry(&self, line: &[u8]) -> Option<Entry> {
         let bad = |reason: String| {
-            Some(Err(bad_line(
-                self.number,
-                &String::from_utf8_lossy(line),
-                reason,
-            )))
+            Some(Err(bad_line(self.number, &String::from_utf8_lossy(line), reason)))
         };
         let text = match str::from_utf8(line) {
             Ok(text) => text.trim_start_matches('\u{feff}').trim(),
@@ -103,9 +89,7 @@ impl Iterator for Lines {
         loop {
             let mut line = Vec::new();
             self.number += 1;
-            let read = (&mut self.input)
-                .take(MAX_LINE)
-                .read_until(b'\n', &mut line);
+            let read = (&mut self.input).take(MAX_LINE).read_until(b'\n', &mut line);
             match read {
                 Err(error) => {
                     // Nothing can be read behind it, so the list ends here, and says so.
@@ -125,11 +109,7 @@ impl Iterator for Lines {
                     Ok(_) => format!("longer than {MAX_LINE} bytes"),
                     Err(error) => format!("cannot read on: {error}"),
                 };
-                return Some(Err(bad_line(
-                    self.number,
-                    &String::from_utf8_lossy(&line),
-                    reason,
-                )));
+                return Some(Err(bad_line(self.number, &String::from_utf8_lossy(&line), reason)));
             }
             if let Some(entry) = self.entry(&line) {
                 return Some(entry);
@@ -143,15 +123,9 @@ fn parquet(file: File, field: &str) -> anyhow::Result<Box<dyn Iterator<Item = En
     let schema = reader.metadata().file_metadata().schema();
     let mut columns = schema.get_fields().iter();
     let Some(column) = columns.find(|column| column.name() == field) else {
-        let names: Vec<_> = schema
-            .get_fields()
-            .iter()
-            .map(|column| column.name())
-            .collect();
+        let names: Vec<_> = schema.get_fields().iter().map(|column| column.name()).collect();
         let names = names.join(", ");
-        return Err(
-            UsageError(format!("no column {field:?}; --field names one of {names}")).into(),
-        );
+        return Err(UsageError(format!("no column {field:?}; --field names one of {names}")).into());
     };
     let projection = parquet::schema::types::Type::group_type_builder(schema.name())
         .with_fields(vec![column.clone()])
@@ -162,11 +136,7 @@ fn parquet(file: File, field: &str) -> anyhow::Result<Box<dyn Iterator<Item = En
         match row.get_column_iter().next() {
             Some((_, Field::Str(address))) => parse(number, address),
             Some((_, Field::Bytes(bytes))) => parse(number, &String::from_utf8_lossy(bytes.data())),
-            Some((_, other)) => Err(bad_line(
-                number,
-                &other.to_string(),
-                "not a text".to_owned(),
-            )),
+            Some((_, other)) => Err(bad_line(number, &other.to_string(), "not a text".to_owned())),
             None => Err(bad_line(number, "", "an empty row".to_owned())),
         }
     })))
@@ -185,11 +155,7 @@ fn parse(number: u64, text: &str) -> Entry {
 
 fn bad_line(number: u64, text: &str, reason: String) -> BadLine {
     let text: String = text.trim_end().chars().take(QUOTED).collect();
-    BadLine {
-        number,
-        text,
-        reason,
-    }
+    BadLine { number, text, reason }
 }
 
 #[cfg(test)]
@@ -206,24 +172,11 @@ mod tests {
             b"\xef\xbb\xbfhttp://a.org/1.png\r\n\n# a comment\n{\"url\": \"http://a.org/2.png\"}\n\
               not an address\n{\"url\": 7}\n{\"src\": \"x\"}\n{broken\n\xff\xfe\nhttp://a.org/3.png",
         );
-        let good: Vec<_> = entries
-            .iter()
-            .filter_map(|e| e.as_ref().ok())
-            .map(Address::as_str)
-            .collect();
-        assert_eq!(
-            good,
-            [
-                "http://a.org/1.png",
-                "http://a.org/2.png",
-                "http://a.org/3.png"
-            ]
-        );
-        let bad: Vec<_> = entries
-            .iter()
-            .filter_map(|e| e.as_ref().err())
-            .map(|b| b.number)
-            .collect();
+        let good: Vec<_> =
+            entries.iter().filter_map(|e| e.as_ref().ok()).map(Address::as_str).collect();
+        assert_eq!(good, ["http://a.org/1.png", "http://a.org/2.png", "http://a.org/3.png"]);
+        let bad: Vec<_> =
+            entries.iter().filter_map(|e| e.as_ref().err()).map(|b| b.number).collect();
         assert_eq!(bad, [5, 6, 7, 8, 9]);
     }
 
@@ -233,13 +186,7 @@ mod tests {
         text.extend_from_slice(b"\nhttp://a.org/1.png\n");
         let entries = read(text.leak());
         assert_eq!(entries.len(), 2);
-        assert!(
-            entries[0]
-                .as_ref()
-                .unwrap_err()
-                .reason
-                .contains("longer than")
-        );
+        assert!(entries[0].as_ref().unwrap_err().reason.contains("longer than"));
         assert!(entries[0].as_ref().unwrap_err().text.len() <= QUOTED);
         assert!(entries[1].is_ok());
     }

@@ -43,16 +43,9 @@ impl std::error::Error for UsageError {}
 fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("SPINNERET_LOG").unwrap_or_else(|_| {
-        EnvFilter::new(if args.verbose {
-            "spinneret=debug,info"
-        } else {
-            "warn"
-        })
+        EnvFilter::new(if args.verbose { "spinneret=debug,info" } else { "warn" })
     });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(args.command) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) if error.is::<out::Closed>() => ExitCode::from(Exit::Done as u8),
@@ -66,9 +59,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Exit> {
     // One thread serves manager, frontier and lists: the fetching is done by worker processes.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         match command {
             Command::Crawl(args) => commands::crawl::crawl(args).await,

@@ -16,16 +16,8 @@ const RATE_OVER: Duration = Duration::from_secs(5);
 
 /// Shows a crawl to whoever started it.
 pub enum Display {
-    Bars {
-        all: MultiProgress,
-        pages: ProgressBar,
-        images: ProgressBar,
-        rate: Rate,
-    },
-    Lines {
-        last: Option<Instant>,
-        rate: Rate,
-    },
+    Bars { all: MultiProgress, pages: ProgressBar, images: ProgressBar, rate: Rate },
+    Lines { last: Option<Instant>, rate: Rate },
 }
 
 /// Addresses ended a second.
@@ -38,11 +30,7 @@ impl Rate {
     /// Pages and images a second, of late.
     fn update(&mut self, now: Instant, pages: u64, images: u64) -> (f64, f64) {
         self.samples.push_back((now, pages, images));
-        while self
-            .samples
-            .front()
-            .is_some_and(|(at, ..)| now - *at > RATE_OVER)
-        {
+        while self.samples.front().is_some_and(|(at, ..)| now - *at > RATE_OVER) {
             self.samples.pop_front();
         }
         match self.samples.front() {
@@ -59,10 +47,7 @@ impl Display {
     /// Bars if standard error is a terminal.
     pub fn new() -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines {
-                last: None,
-                rate: Rate::default(),
-            };
+            return Self::Lines { last: None, rate: Rate::default() };
         }
         let all = MultiProgress::new();
         let style = |template: &str| {
@@ -75,20 +60,12 @@ impl Display {
                 .with_style(style("  images [{bar:30}] {pos}/{len} {msg}").progress_chars("=> ")),
         );
         pages.enable_steady_tick(Duration::from_millis(120));
-        Self::Bars {
-            all,
-            pages,
-            images,
-            rate: Rate::default(),
-        }
+        Self::Bars { all, pages, images, rate: Rate::default() }
     }
 
     /// Takes the bars off the terminal, before the summary.
     pub fn finish(&self) {
-        if let Self::Bars {
-            all, pages, images, ..
-        } = self
-        {
+        if let Self::Bars { all, pages, images, .. } = self {
             pages.finish_and_clear();
             images.finish_and_clear();
             let _ = all.clear();
@@ -114,12 +91,7 @@ impl Observer for Display {
         let summary = &progress.summary;
         let failed: u64 = summary.failures.values().sum();
         match self {
-            Self::Bars {
-                pages,
-                images,
-                rate,
-                ..
-            } => {
+            Self::Bars { pages, images, rate, .. } => {
                 let (pages_rate, images_rate) =
                     rate.update(now, summary.pages, summary.images_saved);
                 pages.set_message(format!(
@@ -128,10 +100,7 @@ impl Observer for Display {
                 ));
                 images.set_length(summary.images_found);
                 images.set_position(summary.images_saved);
-                images.set_message(format!(
-                    "({images_rate:.0}/s) {}",
-                    HumanBytes(summary.bytes)
-                ));
+                images.set_message(format!("({images_rate:.0}/s) {}", HumanBytes(summary.bytes)));
             }
             Self::Lines { last, rate } => {
                 let (pages_rate, images_rate) =

@@ -1,9 +1,6 @@
 //! Whatever a site or a list throws at it, the program counts it, names it, and goes on.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -36,19 +33,13 @@ fn refusing_port() -> (TcpSocket, u16) {
 /// Address and cause of each failure.
 fn causes(out: &Path) -> BTreeSet<(String, String)> {
     let all = failures(out);
-    let distinct: BTreeSet<_> = all
-        .iter()
-        .map(|f| (f.url.clone(), f.cause.clone()))
-        .collect();
+    let distinct: BTreeSet<_> = all.iter().map(|f| (f.url.clone(), f.cause.clone())).collect();
     assert_eq!(distinct.len(), all.len(), "a failure is listed twice");
     distinct
 }
 
 fn pairs<'a>(expected: impl IntoIterator<Item = (String, &'a str)>) -> BTreeSet<(String, String)> {
-    expected
-        .into_iter()
-        .map(|(url, cause)| (url, cause.to_owned()))
-        .collect()
+    expected.into_iter().map(|(url, cause)| (url, cause.to_owned())).collect()
 }
 
 #[test]
@@ -75,10 +66,7 @@ fn seeds_that_cannot_be_had_are_failures_and_the_others_are_crawled() {
     let ended = nest.run(&args).expect(0);
     assert_crawled(&nest.out(), &good.images());
     assert_eq!(causes(&nest.out()), expected);
-    assert_eq!(
-        ended.summary()["failures"].as_object().unwrap().len(),
-        expected.len()
-    );
+    assert_eq!(ended.summary()["failures"].as_object().unwrap().len(), expected.len());
     // The folder holds a finished crawl, so that the same may be run again, and strictly.
     args.push("--strict");
     nest.run(&args).expect(1);
@@ -89,9 +77,7 @@ fn seeds_that_cannot_be_had_are_failures_and_the_others_are_crawled() {
 fn what_robots_txt_forbids_is_no_failure_to_be_strict_about() {
     let (nest, museum) = (Nest::new(), Site::museum());
     let seed = museum.url("/private/ledger");
-    let ended = nest
-        .run(&common::crawl_args(&seed, &["--workers", "1", "--strict"]))
-        .expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &["--workers", "1", "--strict"])).expect(0);
     assert_eq!(ended.failed("robots"), 1);
 }
 
@@ -113,48 +99,19 @@ fn traps_are_counted_and_cost_little() {
         ("/broken/nowhere.png", "invalid_redirect"),
         ("/tongues/unknown", "not_an_image"),
     ];
-    let fine = [
-        "/trap/flaky",
-        "/trap/busy",
-        "/trap/flaky?again",
-        "/img/lobby/1.jpg",
-    ];
+    let fine = ["/trap/flaky", "/trap/busy", "/trap/flaky?again", "/img/lobby/1.jpg"];
     let paths = broken.iter().map(|(path, _)| path).chain(&fine);
-    let list = nest.write(
-        "list.txt",
-        paths.map(|path| url(path) + "\n").collect::<String>(),
-    );
-    let args = [
-        "--workers",
-        "1",
-        "--max-image",
-        "1M",
-        "--json",
-        "--allow-private",
-        "-o",
-        "out",
-    ];
+    let list = nest.write("list.txt", paths.map(|path| url(path) + "\n").collect::<String>());
+    let args = ["--workers", "1", "--max-image", "1M", "--json", "--allow-private", "-o", "out"];
     let args = [&["download", &list][..], &args].concat();
     let ended = nest.run(&args).expect(0);
-    assert_eq!(
-        causes(&nest.out()),
-        pairs(broken.map(|(path, cause)| (url(path), cause)))
-    );
-    let saved: BTreeSet<_> = images(&nest.out())
-        .into_iter()
-        .map(|image| image.url)
-        .collect();
+    assert_eq!(causes(&nest.out()), pairs(broken.map(|(path, cause)| (url(path), cause))));
+    let saved: BTreeSet<_> = images(&nest.out()).into_iter().map(|image| image.url).collect();
     assert_eq!(saved, fine.map(url).into());
     common::lists::assert_no_parts(&nest.out());
-    assert_eq!(
-        ended.count("images_found"),
-        (broken.len() + fine.len()) as u64
-    );
+    assert_eq!(ended.count("images_found"), (broken.len() + fine.len()) as u64);
     assert_eq!(ended.count("pages"), 0);
-    assert_eq!(
-        (museum.hits("/trap/flaky"), museum.hits("/trap/busy")),
-        (3, 2)
-    );
+    assert_eq!((museum.hits("/trap/flaky"), museum.hits("/trap/busy")), (3, 2));
 }
 
 #[test]
@@ -162,22 +119,10 @@ fn a_server_that_goes_to_sleep_is_left() {
     let (nest, museum) = (Nest::new(), Site::museum());
     let traps = ["/trap/held", "/trap/trickle"].map(|path| museum.url(path));
     let list = nest.write("list.txt", traps.join("\n"));
-    let limits = [
-        "--attempts",
-        "1",
-        "--read-timeout",
-        "1",
-        "--timeout",
-        "2",
-        "--workers",
-        "1",
-    ];
+    let limits = ["--attempts", "1", "--read-timeout", "1", "--timeout", "2", "--workers", "1"];
     let args = ["download", &list, "--json", "--allow-private", "-o", "out"];
     let ended = nest.run(&[&args[..], &limits].concat()).expect(0);
-    assert_eq!(
-        causes(&nest.out()),
-        pairs(traps.map(|url| (url, "timeout")))
-    );
+    assert_eq!(causes(&nest.out()), pairs(traps.map(|url| (url, "timeout"))));
     assert_eq!(ended.failed("timeout"), 2);
     common::lists::assert_no_parts(&nest.out());
 }
@@ -190,17 +135,8 @@ fn a_page_that_is_damaged_gives_what_it_has() {
     let start = b"<a href=/latin>1</a><a href=/alien>2</a><a href=/cut>3</a><a href=/large>4</a>";
     let site = site(&[
         ("/", (HTML, start.to_vec())),
-        (
-            "/latin",
-            (
-                "text/html; charset=utf-8",
-                b"\xe9t\xe9: <img src=/1.gif>\xc3".to_vec(),
-            ),
-        ),
-        (
-            "/alien",
-            ("text/html; charset=klingon", b"<img src=/2.gif>".to_vec()),
-        ),
+        ("/latin", ("text/html; charset=utf-8", b"\xe9t\xe9: <img src=/1.gif>\xc3".to_vec())),
+        ("/alien", ("text/html; charset=klingon", b"<img src=/2.gif>".to_vec())),
         ("/cut", ("", cut.to_vec())),
         ("/large", (HTML, large)),
         ("/1.gif", ("image/gif", PIXEL.to_vec())),
@@ -209,9 +145,7 @@ fn a_page_that_is_damaged_gives_what_it_has() {
     let (nest, seed) = (Nest::new(), site.url("/"));
     let args = ["--workers", "1", "--max-page", "10K", "--attempts", "1"];
     let ended = nest.run(&common::crawl_args(&seed, &args)).expect(0);
-    let saved = ["/1.gif", "/2.gif"]
-        .map(|path| (site.url(path), PIXEL))
-        .into();
+    let saved = ["/1.gif", "/2.gif"].map(|path| (site.url(path), PIXEL)).into();
     assert_crawled::<&[u8]>(&nest.out(), &saved);
     let expected = [
         ("/latin", "invalid_text"),
@@ -219,10 +153,7 @@ fn a_page_that_is_damaged_gives_what_it_has() {
         ("/cut", "truncated"),
         ("/large", "too_large"),
     ];
-    assert_eq!(
-        causes(&nest.out()),
-        pairs(expected.map(|(path, cause)| (site.url(path), cause)))
-    );
+    assert_eq!(causes(&nest.out()), pairs(expected.map(|(path, cause)| (site.url(path), cause))));
     assert_eq!(ended.count("pages"), 3);
 }
 
@@ -257,19 +188,14 @@ fn no_name_leads_out_of_the_folder() {
     pages.insert("/", (HTML, page.into_bytes()));
     let (nest, site) = (Nest::new(), Handmade::open(pages));
     let seed = site.url("/");
-    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
-        .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"])).expect(0);
     let saved = served.map(|path| (site.url(path), PIXEL)).into();
     assert_crawled::<&[u8]>(&nest.out(), &saved);
     for file in files_below(&nest.path("")) {
         assert!(file.starts_with("out"), "{} was written", file.display());
     }
     for image in images(&nest.out()) {
-        assert!(
-            !image.path.contains("/.") && !image.path.starts_with('/'),
-            "{}",
-            image.path
-        );
+        assert!(!image.path.contains("/.") && !image.path.starts_with('/'), "{}", image.path);
     }
 }
 
@@ -284,12 +210,7 @@ fn broken_lines_of_a_list_are_named_and_the_others_fetched() {
     list.extend_from_slice(b"\xff\xfe\n");
     let common = ["--workers", "1", "--json", "--allow-private", "-o", "out"];
     // The last is a pipe by its name, as of `download <(program)`.
-    for (from, strict) in [
-        ("list.txt", false),
-        ("-", false),
-        ("-", true),
-        ("/dev/stdin", true),
-    ] {
+    for (from, strict) in [("list.txt", false), ("-", false), ("-", true), ("/dev/stdin", true)] {
         let nest = Nest::new();
         nest.write("list.txt", &list);
         let mut args = vec!["download", from];
@@ -297,24 +218,14 @@ fn broken_lines_of_a_list_are_named_and_the_others_fetched() {
         args.extend(strict.then_some("--strict"));
         let ended = nest.run_with_input(&args, if from == "list.txt" { b"" } else { &list });
         let ended = ended.expect(i32::from(strict));
-        let saved: BTreeSet<_> = images(&nest.out())
-            .into_iter()
-            .map(|image| image.url)
-            .collect();
+        let saved: BTreeSet<_> = images(&nest.out()).into_iter().map(|image| image.url).collect();
         let wanted = ["/image/0/0.png", "/image/0/1.png", "/image/1/0.png"];
         assert_eq!(saved, wanted.map(|path| good.url(path)).into());
-        assert_eq!(
-            (ended.failed("malformed_address"), ended.failed("http_404")),
-            (6, 1)
-        );
+        assert_eq!((ended.failed("malformed_address"), ended.failed("http_404")), (6, 1));
         let lines = failures(&nest.out());
         assert_eq!(lines.len(), 7);
         // The number of the line is what one needs to find it.
-        for (number, text) in [
-            (6, "not an address"),
-            (7, "ftp://a.org/x.png"),
-            (10, "{broken"),
-        ] {
+        for (number, text) in [(6, "not an address"), (7, "ftp://a.org/x.png"), (10, "{broken")] {
             let named = lines.iter().find(|failure| failure.url == text);
             let detail = &named.unwrap_or_else(|| panic!("{text}: {lines:?}")).detail;
             assert!(detail.contains(&format!("{number}:")), "{detail}");
@@ -326,21 +237,11 @@ fn broken_lines_of_a_list_are_named_and_the_others_fetched() {
 fn a_private_host_is_refused_unless_it_is_allowed() {
     let site = Site::synthetic(1, 1, 0);
     let port = site.server.addr().port();
-    for host in [
-        "127.0.0.1",
-        "localhost",
-        "[::ffff:127.0.0.1]",
-        "2130706433",
-        "0x7f.1",
-    ] {
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"] {
         let nest = Nest::new();
         let seed = format!("http://{host}:{port}/");
         let refused = nest.run(&["crawl", &seed, "-o", "out"]).expect(3);
-        assert!(
-            refused.stderr.contains("--allow-private"),
-            "{}",
-            refused.stderr
-        );
+        assert!(refused.stderr.contains("--allow-private"), "{}", refused.stderr);
         assert!(!nest.out().exists());
     }
     let nest = Nest::new();
@@ -355,15 +256,8 @@ fn a_private_host_is_refused_unless_it_is_allowed() {
     let args = ["download", &list, "--workers", "1", "--json", "-o", "out"];
     let ended = nest.run(&args).expect(0);
     assert_eq!(ended.failed("private_address"), private.len() as u64);
-    assert_eq!(
-        causes(&nest.out()),
-        pairs(private.map(|url| (url, "private_address")))
-    );
-    assert!(
-        site.server.requests().is_empty(),
-        "{:?}",
-        site.server.requests()
-    );
+    assert_eq!(causes(&nest.out()), pairs(private.map(|url| (url, "private_address"))));
+    assert!(site.server.requests().is_empty(), "{:?}", site.server.requests());
 }
 
 #[test]
@@ -384,10 +278,7 @@ fn wrong_usage_is_told_from_failure() {
         &["queue", "127.0.0.1:9", "tasks", "steal"],
     ] {
         let wrong = nest.run(args).expect(2);
-        assert!(
-            !wrong.stderr.is_empty() && wrong.stdout.is_empty(),
-            "{args:?}"
-        );
+        assert!(!wrong.stderr.is_empty() && wrong.stdout.is_empty(), "{args:?}");
     }
     let missing = nest.run(&["download", "nowhere.txt"]).expect(2);
     assert!(missing.stderr.contains("nowhere.txt"), "{}", missing.stderr);
@@ -395,10 +286,7 @@ fn wrong_usage_is_told_from_failure() {
     let piped = nest.run_with_input(&["download", "/dev/stdin"], b"PAR1 and more");
     let piped = piped.expect(2);
     assert!(piped.stderr.contains("/dev/stdin"), "{}", piped.stderr);
-    assert!(
-        files_below(&nest.path("")).is_empty(),
-        "something was written"
-    );
+    assert!(files_below(&nest.path("")).is_empty(), "something was written");
     assert!(nest.run(&["--help"]).expect(0).stdout.contains("crawl"));
 }
 

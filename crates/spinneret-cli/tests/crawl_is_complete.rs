@@ -1,10 +1,7 @@
 //! A crawl saves every image that its site has, byte for byte, once each, and says of all else why
 //! it could not be had.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -47,10 +44,8 @@ const MALFORMED: [&str; 6] = [
 
 /// Every line that belongs in `failures.jsonl`, as address and cause.
 fn expected_failures(site: &Site) -> BTreeSet<(String, String)> {
-    let mut expected: Vec<(String, &str)> = BROKEN
-        .iter()
-        .map(|(path, cause, _)| (site.url(path), *cause))
-        .collect();
+    let mut expected: Vec<(String, &str)> =
+        BROKEN.iter().map(|(path, cause, _)| (site.url(path), *cause)).collect();
     for (address, reason) in &site.expected.failures {
         match *reason {
             "connection refused" => expected.push((address.clone(), "connection_refused")),
@@ -63,20 +58,13 @@ fn expected_failures(site: &Site) -> BTreeSet<(String, String)> {
         }
     }
     // What the storerooms hold is never heard of, since nobody reads their page.
-    let forbidden = site
-        .expected
-        .forbidden
-        .iter()
-        .filter(|path| *path != "/private/vault.png");
+    let forbidden = site.expected.forbidden.iter().filter(|path| *path != "/private/vault.png");
     expected.extend(forbidden.map(|path| (site.url(path), "robots")));
     expected.extend(MALFORMED.map(|link| (link.to_owned(), "malformed_address")));
     // Both are read all the same; the first stands behind the sign at `/moved/308`.
     expected.push((site.url("/moved/308"), "invalid_text"));
     expected.push((site.url("/tongues/unknown"), "unknown_charset"));
-    expected
-        .into_iter()
-        .map(|(url, cause)| (url, cause.to_owned()))
-        .collect()
+    expected.into_iter().map(|(url, cause)| (url, cause.to_owned())).collect()
 }
 
 #[test]
@@ -88,43 +76,25 @@ fn the_museum_is_saved_whole_and_its_failures_are_named() {
 
     assert_crawled(&nest.out(), &site.images());
     let lines = failures(&nest.out());
-    let found: BTreeSet<_> = lines
-        .iter()
-        .map(|f| (f.url.clone(), f.cause.clone()))
-        .collect();
+    let found: BTreeSet<_> = lines.iter().map(|f| (f.url.clone(), f.cause.clone())).collect();
     assert_eq!(found, expected_failures(&site));
     assert_eq!(found.len(), lines.len(), "a failure is listed twice");
     for failure in &lines {
-        assert!(
-            failure.page.is_some() && !failure.detail.is_empty(),
-            "{failure:?}"
-        );
+        assert!(failure.page.is_some() && !failure.detail.is_empty(), "{failure:?}");
     }
 
     // The summary says what the lists say.
     let saved = images(&nest.out());
     assert_eq!(ended.count("pages"), site.expected.pages.len() as u64);
     assert_eq!(ended.count("images_saved"), saved.len() as u64);
-    assert_eq!(
-        ended.count("bytes"),
-        saved.iter().map(|image| image.bytes).sum::<u64>()
-    );
-    let failed_images = lines
-        .iter()
-        .filter(|failure| failure.kind == "image")
-        .count();
-    assert_eq!(
-        ended.count("images_found"),
-        (saved.len() + failed_images) as u64
-    );
+    assert_eq!(ended.count("bytes"), saved.iter().map(|image| image.bytes).sum::<u64>());
+    let failed_images = lines.iter().filter(|failure| failure.kind == "image").count();
+    assert_eq!(ended.count("images_found"), (saved.len() + failed_images) as u64);
     let mut by_cause = BTreeMap::<&str, u64>::new();
     for failure in &lines {
         *by_cause.entry(&failure.cause).or_default() += 1;
     }
-    assert_eq!(
-        ended.summary()["failures"],
-        serde_json::to_value(by_cause).unwrap()
-    );
+    assert_eq!(ended.summary()["failures"], serde_json::to_value(by_cause).unwrap());
     assert!(ended.summary()["seconds"].as_f64().unwrap() > 0.0);
 
     // Nothing was asked for that should not be, and nothing twice but what may have passed.
@@ -132,49 +102,30 @@ fn the_museum_is_saved_whole_and_its_failures_are_named() {
     for never in site.expected.forbidden.iter().chain(&site.expected.ghosts) {
         assert_eq!(hits.get(never), None, "{never} was asked for");
     }
-    let tries: BTreeMap<_, _> = BROKEN
-        .iter()
-        .map(|(path, _, tries)| (*path, *tries))
-        .collect();
+    let tries: BTreeMap<_, _> = BROKEN.iter().map(|(path, _, tries)| (*path, *tries)).collect();
     for (target, count) in &hits {
-        assert_eq!(
-            *count,
-            tries.get(target.as_str()).copied().unwrap_or(1),
-            "{target}"
-        );
+        assert_eq!(*count, tries.get(target.as_str()).copied().unwrap_or(1), "{target}");
     }
     assert!(hits.contains_key("/robots.txt"));
     let agents = site.server.user_agents();
-    assert!(
-        agents.iter().all(|agent| agent.starts_with("spinneret/")),
-        "{agents:?}"
-    );
+    assert!(agents.iter().all(|agent| agent.starts_with("spinneret/")), "{agents:?}");
 }
 
 #[test]
 fn a_line_says_where_its_image_was_found_and_what_it_is() {
     let (nest, site) = (Nest::new(), Site::synthetic(3, 2, 0));
     let seed = site.url("/");
-    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
-        .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"])).expect(0);
     let lines = images(&nest.out());
     assert_eq!(lines.len(), 6);
     for image in lines {
         let number = image.url.rsplit('/').nth(1).unwrap();
-        let page = if number == "0" {
-            site.url("/")
-        } else {
-            site.url(&format!("/page/{number}"))
-        };
+        let page = if number == "0" { site.url("/") } else { site.url(&format!("/page/{number}")) };
         assert_eq!(image.page, Some(page));
         assert_eq!(image.content_type, "image/png");
         assert_eq!(image.stored_on, None);
         let host = site.server.addr().to_string().replace(':', "+");
-        assert!(
-            image.path.starts_with(&format!("images/{host}/image/")),
-            "{}",
-            image.path
-        );
+        assert!(image.path.starts_with(&format!("images/{host}/image/")), "{}", image.path);
     }
     let text = std::fs::read_to_string(nest.out().join("images.jsonl")).unwrap();
     let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
@@ -187,12 +138,7 @@ fn the_scope_and_the_depth_bound_what_is_followed() {
     let (nest, site) = (Nest::new(), Site::synthetic(30, 1, 0));
     let seed = site.url("/");
     // Pages 0 to 8 are at most one link away.
-    let ended = nest
-        .run(&common::crawl_args(
-            &seed,
-            &["--workers", "1", "--depth", "1"],
-        ))
-        .expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &["--workers", "1", "--depth", "1"])).expect(0);
     assert_eq!((ended.count("pages"), ended.count("images_saved")), (9, 9));
     // Below `/page/`, what only `/` links to is out of reach.
     let nest = Nest::new();
@@ -214,13 +160,6 @@ fn the_demo_needs_no_network_and_says_what_it_did() {
     std::fs::create_dir_all(nest.path("mine/.spinneret")).unwrap();
     nest.write("mine/notes.txt", "mine");
     let refused = nest.run(&["demo", "-o", "mine"]).expect(2);
-    assert!(
-        refused.stderr.contains("another folder"),
-        "{}",
-        refused.stderr
-    );
-    assert_eq!(
-        std::fs::read_to_string(nest.path("mine/notes.txt")).unwrap(),
-        "mine"
-    );
+    assert!(refused.stderr.contains("another folder"), "{}", refused.stderr);
+    assert_eq!(std::fs::read_to_string(nest.path("mine/notes.txt")).unwrap(), "mine");
 }

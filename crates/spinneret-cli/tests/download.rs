@@ -1,9 +1,6 @@
 //! `download` fetches the images of a list, whatever form it has.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -42,17 +39,12 @@ fn write_parquet(path: &Path, column: &str, rows: &[Option<&str>]) {
         let mut group = writer.next_row_group().unwrap();
         let mut ids = group.next_column().unwrap().unwrap();
         let numbers: Vec<i64> = (0..).take(rows.len()).collect();
-        ids.typed::<Int64Type>()
-            .write_batch(&numbers, None, None)
-            .unwrap();
+        ids.typed::<Int64Type>().write_batch(&numbers, None, None).unwrap();
         ids.close().unwrap();
         let mut texts = group.next_column().unwrap().unwrap();
         let values: Vec<ByteArray> = rows.iter().flatten().map(|text| (*text).into()).collect();
         let levels: Vec<i16> = rows.iter().map(|row| i16::from(row.is_some())).collect();
-        texts
-            .typed::<ByteArrayType>()
-            .write_batch(&values, Some(&levels), None)
-            .unwrap();
+        texts.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
         texts.close().unwrap();
         group.close().unwrap();
     }
@@ -62,21 +54,10 @@ fn write_parquet(path: &Path, column: &str, rows: &[Option<&str>]) {
 fn assert_all(nest: &Nest, site: &Site, ended: &Ended) {
     assert_crawled(&nest.out(), &site.images());
     let count = site.expected.images.len() as u64;
-    assert_eq!(
-        (ended.count("images_found"), ended.count("images_saved")),
-        (count, count)
-    );
+    assert_eq!((ended.count("images_found"), ended.count("images_saved")), (count, count));
     assert_eq!(ended.count("pages"), 0);
-    assert!(
-        site.server.hits().values().all(|hits| *hits == 1),
-        "{:?}",
-        site.server.hits()
-    );
-    assert!(
-        common::images(&nest.out())
-            .iter()
-            .all(|image| image.page.is_none())
-    );
+    assert!(site.server.hits().values().all(|hits| *hits == 1), "{:?}", site.server.hits());
+    assert!(common::images(&nest.out()).iter().all(|image| image.page.is_none()));
 }
 
 #[test]
@@ -86,10 +67,7 @@ fn a_text_list_with_windows_line_ends_and_doubles() {
     lines.extend(lines.clone());
     // The same address in other words.
     lines.push(lines[0].replace("http://", "HTTP://") + "#top");
-    let list = nest.write(
-        "list.txt",
-        format!("\u{feff}# list\r\n{}", lines.join("\r\n")),
-    );
+    let list = nest.write("list.txt", format!("\u{feff}# list\r\n{}", lines.join("\r\n")));
     let ended = nest.run(&args(&list, &[])).expect(0);
     assert_all(&nest, &site, &ended);
     assert!(failures(&nest.out()).is_empty());
@@ -109,9 +87,7 @@ fn a_jsonl_list_with_a_field_of_ones_own() {
 fn a_list_from_standard_input() {
     let (nest, site) = (Nest::new(), Site::synthetic(4, 5, 0));
     let list = addresses(&site).join("\n");
-    let ended = nest
-        .run_with_input(&args("-", &[]), list.as_bytes())
-        .expect(0);
+    let ended = nest.run_with_input(&args("-", &[]), list.as_bytes()).expect(0);
     assert_all(&nest, &site, &ended);
 }
 
@@ -128,35 +104,20 @@ fn a_parquet_list_and_its_empty_rows() {
     let ended = nest.run(&args(list, &["--field", "image_url"])).expect(0);
     assert_all(&nest, &site, &ended);
     assert_eq!(ended.failed("malformed_address"), 2);
-    let bad: Vec<_> = failures(&nest.out())
-        .into_iter()
-        .map(|f| f.detail)
-        .collect();
+    let bad: Vec<_> = failures(&nest.out()).into_iter().map(|f| f.detail).collect();
     assert!(bad[0].contains("4:") && bad[1].contains("10:"), "{bad:?}");
 }
 
 #[test]
 fn a_parquet_column_that_is_not_there_is_wrong_usage() {
     let nest = Nest::new();
-    write_parquet(
-        &nest.path("list.parquet"),
-        "image_url",
-        &[Some("http://a.org/x.png")],
-    );
+    write_parquet(&nest.path("list.parquet"), "image_url", &[Some("http://a.org/x.png")]);
     let wrong = nest.run(&args("list.parquet", &[])).expect(2);
-    assert!(
-        wrong.stderr.contains("image_url"),
-        "it names those that are: {}",
-        wrong.stderr
-    );
+    assert!(wrong.stderr.contains("image_url"), "it names those that are: {}", wrong.stderr);
     nest.write("list.parquet", b"PAR1 and then nothing that it should have");
     let refused = nest.run(&args("list.parquet", &[]));
     assert_ne!(refused.status.code(), Some(0));
-    assert!(
-        refused.stderr.contains("list.parquet"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("list.parquet"), "{}", refused.stderr);
     assert!(!nest.out().exists());
 }
 
@@ -165,10 +126,7 @@ fn an_empty_list_is_done_at_once() {
     let nest = Nest::new();
     let list = nest.write("list.txt", "");
     let ended = nest.run(&args(&list, &["--strict"])).expect(0);
-    assert_eq!(
-        (ended.count("images_found"), ended.count("images_saved")),
-        (0, 0)
-    );
+    assert_eq!((ended.count("images_found"), ended.count("images_saved")), (0, 0));
 }
 
 #[test]
@@ -188,11 +146,6 @@ fn a_download_that_was_killed_is_resumed() {
     assert_eq!(ended.count("images_saved"), 400);
     assert_eq!(failures(&nest.out()).len(), 1, "the bad line is named once");
     // What was under way when it died, and reported but not written down, is all that is repeated.
-    let twice = site
-        .server
-        .hits()
-        .values()
-        .filter(|hits| **hits > 1)
-        .count();
+    let twice = site.server.hits().values().filter(|hits| **hits > 1).count();
     assert!(twice < 200, "{twice} images were fetched twice");
 }

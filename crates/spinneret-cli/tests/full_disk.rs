@@ -1,9 +1,6 @@
 //! A disk that is full stops a crawl, and a crawl that goes on later has lost nothing.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -47,29 +44,14 @@ fn a_list_that_cannot_be_written_stops_the_crawl_and_resume_loses_nothing() {
     let list = nest.out().join("images.jsonl");
     std::os::unix::fs::symlink("/dev/full", &list).unwrap();
     let seed = site.url("/");
-    let stopped = nest
-        .run(&common::crawl_args(&seed, &["--workers", "1"]))
-        .expect(3);
-    assert!(
-        stopped.stderr.contains("images.jsonl"),
-        "{}",
-        stopped.stderr
-    );
-    assert!(
-        stopped.stderr.contains("No space left"),
-        "{}",
-        stopped.stderr
-    );
+    let stopped = nest.run(&common::crawl_args(&seed, &["--workers", "1"])).expect(3);
+    assert!(stopped.stderr.contains("images.jsonl"), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("No space left"), "{}", stopped.stderr);
 
     // Room again.
     std::fs::remove_file(&list).unwrap();
-    let resumed = nest
-        .run(&common::crawl_args(&seed, &["--workers", "1", "--resume"]))
-        .expect(0);
-    let expected = paths
-        .into_iter()
-        .map(|path| (site.url(path), PIXEL))
-        .collect();
+    let resumed = nest.run(&common::crawl_args(&seed, &["--workers", "1", "--resume"])).expect(0);
+    let expected = paths.into_iter().map(|path| (site.url(path), PIXEL)).collect();
     assert_crawled::<&[u8]>(&nest.out(), &expected);
     assert_eq!(resumed.count("images_saved"), 800);
 }

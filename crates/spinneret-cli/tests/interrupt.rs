@@ -1,9 +1,6 @@
 //! Ctrl-C and SIGTERM end a crawl so that it can go on later.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -44,20 +41,14 @@ fn ctrl_c_keeps_the_state_and_resume_goes_on() {
     assert_eq!(common::images(&nest.out()).len() as u64, saved);
     assert!(ended.stderr.contains("--resume"), "{}", ended.stderr);
     let lowered = ended.stderr.to_lowercase();
-    assert!(
-        !lowered.contains("panick") && !lowered.contains("error"),
-        "{}",
-        ended.stderr
-    );
+    assert!(!lowered.contains("panick") && !lowered.contains("error"), "{}", ended.stderr);
     common::lists::assert_no_parts(&nest.out());
 
     // What was under way was waited for, so nothing at all is fetched twice.
     assert_resumes(&nest, &site);
     let hits = site.server.hits();
-    let twice: Vec<_> = hits
-        .iter()
-        .filter(|(path, count)| **count > 1 && *path != "/robots.txt")
-        .collect();
+    let twice: Vec<_> =
+        hits.iter().filter(|(path, count)| **count > 1 && *path != "/robots.txt").collect();
     assert!(twice.is_empty(), "fetched twice: {twice:?}");
 }
 
@@ -71,11 +62,7 @@ fn an_unfinished_crawl_is_not_begun_again_by_mistake() {
     let seed = site.url("/");
     let refused = nest.run(&common::crawl_args(&seed, &WORKERS)).expect(3);
     assert!(refused.stderr.contains("--resume"), "{}", refused.stderr);
-    assert_eq!(
-        common::images(&nest.out()).len(),
-        before,
-        "the lists were touched"
-    );
+    assert_eq!(common::images(&nest.out()).len(), before, "the lists were touched");
     assert_resumes(&nest, &site);
 }
 
@@ -95,10 +82,7 @@ fn a_second_ctrl_c_waits_for_nobody() {
     // Every answer takes a minute: a crawl that waits for them is caught by its own grace period.
     let (nest, site) = (Nest::new(), Site::synthetic(2, 2, 60_000));
     let seed = site.url("/");
-    let mut run = nest.start(&common::crawl_args(
-        &seed,
-        &["--workers", "1", "--ignore-robots"],
-    ));
+    let mut run = nest.start(&common::crawl_args(&seed, &["--workers", "1", "--ignore-robots"]));
     wait_until("the page is asked for", || site.hits("/") == 1);
     let workers = children(run.pid());
     run.signal_group(Signal::INT);
@@ -107,11 +91,7 @@ fn a_second_ctrl_c_waits_for_nobody() {
     let ended = run.finish().expect(130);
     wait_until_gone(&workers);
     // The grace period is 15 seconds, and the summary counts them.
-    assert!(
-        ended.summary()["seconds"].as_f64() < Some(14.0),
-        "{}",
-        ended.stdout
-    );
+    assert!(ended.summary()["seconds"].as_f64() < Some(14.0), "{}", ended.stdout);
 }
 
 #[test]
@@ -121,11 +101,7 @@ fn two_crawls_do_not_share_a_folder() {
     let seed = site.url("/");
     for more in [&["--workers", "1"][..], &["--workers", "1", "--resume"]] {
         let refused = nest.run(&common::crawl_args(&seed, more)).expect(3);
-        assert!(
-            refused.stderr.contains("another crawl"),
-            "{}",
-            refused.stderr
-        );
+        assert!(refused.stderr.contains("another crawl"), "{}", refused.stderr);
     }
     run.finish().expect(0);
     assert_crawled(&nest.out(), &site.images());
@@ -145,9 +121,7 @@ fn ctrl_c_is_heard_while_a_list_is_still_being_typed() {
     let (reader, writer) = std::io::pipe().unwrap();
     command.stdin(reader);
     let run = Run::start(command);
-    wait_until("the list is open", || {
-        nest.out().join(".spinneret/frontier").exists()
-    });
+    wait_until("the list is open", || nest.out().join(".spinneret/frontier").exists());
     run.signal_group(Signal::INT);
     let ended = run.finish().expect(130);
     assert_eq!(ended.count("images_found"), 0);

@@ -1,9 +1,6 @@
 //! Whatever is killed, and when: nothing is lost, nothing is listed twice, nothing is left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -16,10 +13,7 @@ use common::{Image, Nest, Site, assert_crawled, failures, images, wait_until};
 fn workers_that_are_killed_cost_a_second_fetch_and_nothing_else() {
     let (nest, site) = (Nest::new(), Site::synthetic(50, 12, 20));
     let seed = site.url("/");
-    let run = nest.start(&common::crawl_args(
-        &seed,
-        &["--workers", "2", "--concurrency", "4"],
-    ));
+    let run = nest.start(&common::crawl_args(&seed, &["--workers", "2", "--concurrency", "4"]));
     // One of two, the other, then both at once.
     let mut killed = 0;
     for (images, victims) in [(60, 1), (200, 1), (350, 2)] {
@@ -29,11 +23,7 @@ fn workers_that_are_killed_cost_a_second_fetch_and_nothing_else() {
             workers = children(run.pid());
             workers.len() >= victims
         });
-        killed += workers
-            .iter()
-            .take(victims)
-            .filter(|worker| kill(**worker))
-            .count();
+        killed += workers.iter().take(victims).filter(|worker| kill(**worker)).count();
         wait_until_gone(&workers[..victims]);
     }
     assert_eq!(killed, 4);
@@ -60,15 +50,10 @@ fn kill_the_crawl_at(moment: u64) {
     // A line cut short by the kill does not count.
     let mut before = std::fs::read_to_string(nest.out().join("images.jsonl")).unwrap();
     before.truncate(before.rfind('\n').map_or(0, |end| end + 1));
-    let listed: Vec<Image> = before
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let listed: Vec<Image> =
+        before.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let hits_before = site.server.hits();
-    assert!(
-        (listed.len() as u64) < site.expected.images.len() as u64,
-        "killed too late"
-    );
+    assert!((listed.len() as u64) < site.expected.images.len() as u64, "killed too late");
 
     let resumed = common::crawl_args(&seed, &["--workers", "2", "--resume"]);
     let ended = nest.run(&resumed).expect(0);
@@ -78,17 +63,11 @@ fn kill_the_crawl_at(moment: u64) {
     assert_eq!(ended.count("images_found"), 400);
     assert_eq!(ended.count("pages"), 40);
     let hits = site.server.hits();
-    let by_url: BTreeMap<String, u64> = hits
-        .iter()
-        .map(|(path, count)| (site.url(path), *count))
-        .collect();
+    let by_url: BTreeMap<String, u64> =
+        hits.iter().map(|(path, count)| (site.url(path), *count)).collect();
     for image in listed {
         let path = &image.url[site.url("").len()..];
-        assert_eq!(
-            by_url[&image.url], hits_before[path],
-            "{} was fetched again",
-            image.url
-        );
+        assert_eq!(by_url[&image.url], hits_before[path], "{} was fetched again", image.url);
     }
 }
 
@@ -133,12 +112,9 @@ fn a_crawl_killed_again_and_again_gets_there() {
 fn a_finished_crawl_that_is_resumed_fetches_nothing() {
     let (nest, site) = (Nest::new(), Site::synthetic(5, 4, 0));
     let seed = site.url("/");
-    nest.run(&common::crawl_args(&seed, &["--workers", "1"]))
-        .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "1"])).expect(0);
     let requests = site.server.requests().len();
-    let ended = nest
-        .run(&common::crawl_args(&seed, &["--workers", "1", "--resume"]))
-        .expect(0);
+    let ended = nest.run(&common::crawl_args(&seed, &["--workers", "1", "--resume"])).expect(0);
     assert_eq!(site.server.requests().len(), requests);
     assert_eq!((ended.count("pages"), ended.count("images_saved")), (5, 20));
     assert_eq!(images(&nest.out()).len(), 20);

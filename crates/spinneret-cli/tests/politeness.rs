@@ -1,9 +1,6 @@
 //! A crawl keeps to what a host asks for and to the pace it was told.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -40,25 +37,13 @@ fn what_robots_txt_forbids_is_fetched_only_by_request() {
     assert_eq!(site.hits("/private/visitors/badge.png"), 1);
 
     let nest = Nest::new();
-    let args = [
-        "--workers",
-        "2",
-        "--max-image",
-        "1M",
-        "--attempts",
-        "1",
-        "--ignore-robots",
-    ];
+    let args = ["--workers", "2", "--max-image", "1M", "--attempts", "1", "--ignore-robots"];
     let ended = nest.run(&common::crawl_args(&seed, &args)).expect(0);
     assert_eq!(ended.failed("robots"), 0);
     for forbidden in &site.expected.forbidden {
         assert_eq!(site.hits(forbidden), 1, "{forbidden}");
     }
-    assert_eq!(
-        site.hits("/robots.txt"),
-        1,
-        "robots.txt was read, though it is ignored"
-    );
+    assert_eq!(site.hits("/robots.txt"), 1, "robots.txt was read, though it is ignored");
     let vault = site.url("/private/vault.png");
     assert!(images(&nest.out()).iter().any(|image| image.url == vault));
 }
@@ -67,11 +52,7 @@ fn what_robots_txt_forbids_is_fetched_only_by_request() {
 fn a_delay_is_kept_by_all_workers_together() {
     let (nest, site) = (Nest::new(), Site::synthetic(3, 4, 0));
     let seed = site.url("/");
-    nest.run(&common::crawl_args(
-        &seed,
-        &["--workers", "2", "--delay", "0.2"],
-    ))
-    .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "2", "--delay", "0.2"])).expect(0);
     assert_crawled(&nest.out(), &site.images());
     let times: Vec<_> = site.server.requests().iter().map(|hit| hit.at).collect();
     assert_eq!(times.len(), 1 + 3 + 12, "robots.txt, pages, images");
@@ -84,11 +65,7 @@ fn a_delay_is_kept_by_all_workers_together() {
 fn a_host_that_is_slower_than_the_delay_gets_one_request_at_a_time() {
     let (nest, site) = (Nest::new(), Site::synthetic(2, 5, 60));
     let seed = site.url("/");
-    nest.run(&common::crawl_args(
-        &seed,
-        &["--workers", "2", "--delay", "0.01"],
-    ))
-    .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "2", "--delay", "0.01"])).expect(0);
     assert_crawled(&nest.out(), &site.images());
     assert_eq!(site.server.max_concurrent(), 1);
 }
@@ -97,13 +74,7 @@ fn a_host_that_is_slower_than_the_delay_gets_one_request_at_a_time() {
 fn a_crawl_delay_in_robots_txt_is_kept() {
     let page = br#"<img src="/1.gif"><img src="/2.gif"><img src="/3.gif">"#;
     let site = Handmade::open(BTreeMap::from([
-        (
-            "/robots.txt",
-            (
-                "text/plain",
-                b"User-agent: spinneret\nCrawl-delay: 0.3\n".to_vec(),
-            ),
-        ),
+        ("/robots.txt", ("text/plain", b"User-agent: spinneret\nCrawl-delay: 0.3\n".to_vec())),
         ("/", ("text/html", page.to_vec())),
         ("/1.gif", ("image/gif", pixel())),
         ("/2.gif", ("image/gif", pixel())),
@@ -111,8 +82,7 @@ fn a_crawl_delay_in_robots_txt_is_kept() {
     ]));
     let nest = Nest::new();
     let seed = site.url("/");
-    nest.run(&common::crawl_args(&seed, &["--workers", "2"]))
-        .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "2"])).expect(0);
     assert_eq!(images(&nest.out()).len(), 3);
     // Nobody could know of it before robots.txt was read.
     let times: Vec<_> = site.requests().iter().skip(1).map(|(at, _)| *at).collect();
@@ -131,23 +101,12 @@ fn a_robots_txt_that_breaks_forbids_everything() {
     ]));
     let nest = Nest::new();
     let seed = site.url("/");
-    nest.run(&common::crawl_args(
-        &seed,
-        &["--workers", "1", "--attempts", "2"],
-    ))
-    .expect(0);
+    nest.run(&common::crawl_args(&seed, &["--workers", "1", "--attempts", "2"])).expect(0);
     assert_eq!(site.paths(), ["/robots.txt", "/robots.txt"]);
     let failures = failures(&nest.out());
     assert_eq!(failures.len(), 1);
-    assert_eq!(
-        (failures[0].url.as_str(), failures[0].cause.as_str()),
-        (seed.as_str(), "http_503")
-    );
-    assert!(
-        failures[0].detail.contains("robots.txt"),
-        "{}",
-        failures[0].detail
-    );
+    assert_eq!((failures[0].url.as_str(), failures[0].cause.as_str()), (seed.as_str(), "http_503"));
+    assert!(failures[0].detail.contains("robots.txt"), "{}", failures[0].detail);
 }
 
 #[test]
@@ -161,10 +120,8 @@ fn a_page_that_asks_not_to_be_followed_is_not() {
             ("/2.gif", ("image/gif", pixel())),
         ]))
     };
-    for (more, saved) in [
-        (&["--workers", "1"][..], 1),
-        (&["--workers", "1", "--ignore-robots"], 2),
-    ] {
+    for (more, saved) in [(&["--workers", "1"][..], 1), (&["--workers", "1", "--ignore-robots"], 2)]
+    {
         let (nest, site) = (Nest::new(), site());
         let seed = site.url("/");
         let ended = nest.run(&common::crawl_args(&seed, more)).expect(0);
@@ -182,8 +139,5 @@ fn the_user_agent_names_us_and_the_contact() {
     let agents = site.server.user_agents();
     assert_eq!(agents.len(), 1);
     let agent = agents.first().unwrap();
-    assert!(
-        agent.starts_with("spinneret/") && agent.contains("mail@example.org"),
-        "{agent}"
-    );
+    assert!(agent.starts_with("spinneret/") && agent.contains("mail@example.org"), "{agent}");
 }

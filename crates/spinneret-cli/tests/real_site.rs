@@ -1,10 +1,7 @@
 //! A real site behind a real server: the manual of aptitude behind nginx. What must be saved is
 //! found by a walk of this file's own over the files, which shares nothing with the program.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -29,20 +26,13 @@ fn root() -> PathBuf {
     );
     let root = Path::new(&folder).join("usr/share/doc/aptitude/html/en");
     // nginx is told one folder, wherever it is linked from.
-    root.canonicalize()
-        .unwrap_or_else(|error| panic!("{}: {error}", root.display()))
+    root.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", root.display()))
 }
 
 /// The quoted values of an attribute such as `href=` or of `url(`, wherever they stand.
 fn values<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
     let starts = text.split(before).skip(1);
-    starts
-        .map(|rest| {
-            rest.split(['"', '\'', ')'])
-                .find(|part| !part.is_empty())
-                .unwrap()
-        })
-        .collect()
+    starts.map(|rest| rest.split(['"', '\'', ')']).find(|part| !part.is_empty()).unwrap()).collect()
 }
 
 /// The path that a reference leads to from a page; none if it leaves the site.
@@ -109,14 +99,9 @@ fn the_manual_of_aptitude_is_saved_whole() {
     assert!(truth.images.len() >= 35, "{} images", truth.images.len());
     let server = Nginx::open(&nest, &root);
     let seed = server.url("/index.html");
-    let ended = nest
-        .run(&common::crawl_args(&seed, &["--workers", "2", "--strict"]))
-        .expect(0);
-    let expected: BTreeMap<_, _> = truth
-        .images
-        .iter()
-        .map(|(path, bytes)| (server.url(path), bytes))
-        .collect();
+    let ended = nest.run(&common::crawl_args(&seed, &["--workers", "2", "--strict"])).expect(0);
+    let expected: BTreeMap<_, _> =
+        truth.images.iter().map(|(path, bytes)| (server.url(path), bytes)).collect();
     assert_crawled(&nest.out(), &expected);
     assert_eq!(ended.count("pages"), truth.pages.len() as u64);
     assert_eq!(ended.count("images_saved"), truth.images.len() as u64);

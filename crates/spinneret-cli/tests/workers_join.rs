@@ -27,15 +27,9 @@ fn join(nest: &Nest, address: &str, more: &[&str]) -> Run {
 
 /// A number that a worker printed at its end.
 fn printed(ended: &Ended, name: &str) -> u64 {
-    let line = ended
-        .stdout
-        .lines()
-        .find_map(|line| line.strip_prefix(name));
+    let line = ended.stdout.lines().find_map(|line| line.strip_prefix(name));
     let number = line.unwrap_or_else(|| panic!("no {name}: {} {}", ended.stdout, ended.stderr));
-    number
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("{number:?} is no number"))
+    number.trim().parse().unwrap_or_else(|_| panic!("{number:?} is no number"))
 }
 
 #[test]
@@ -46,10 +40,7 @@ fn a_worker_that_joins_shares_the_work() {
     let worker = join(&nest, &address, &[]).finish().expect(0);
     let ended = crawl.finish().expect(0);
     assert_crawled(&nest.out(), &site.images());
-    let (jobs, saved) = (
-        printed(&worker, "jobs done"),
-        printed(&worker, "images saved"),
-    );
+    let (jobs, saved) = (printed(&worker, "jobs done"), printed(&worker, "images saved"));
     assert!(jobs > 0 && saved > 0, "{}", worker.stdout);
     // 600 images, 60 pages and robots.txt: the other one did its part.
     assert!(jobs < 661, "{}", worker.stdout);
@@ -67,20 +58,8 @@ fn a_crawl_without_workers_of_its_own_waits_for_the_two_roles() {
     crawl.finish().expect(0);
     assert_crawled(&nest.out(), &site.images());
     let (links, finder) = (links.finish().expect(0), finder.finish().expect(0));
-    assert_eq!(
-        (
-            printed(&links, "jobs done"),
-            printed(&links, "images saved")
-        ),
-        (21, 0)
-    );
-    assert_eq!(
-        (
-            printed(&finder, "jobs done"),
-            printed(&finder, "images saved")
-        ),
-        (100, 100)
-    );
+    assert_eq!((printed(&links, "jobs done"), printed(&links, "images saved")), (21, 0));
+    assert_eq!((printed(&finder, "jobs done"), printed(&finder, "images saved")), (100, 100));
 }
 
 #[test]
@@ -97,10 +76,7 @@ fn a_worker_may_keep_its_images_in_a_folder_of_its_own() {
         let (host, path) = stored_on.split_once(':').unwrap_or_default();
         assert!(!host.is_empty() && Path::new(path) == folder, "{stored_on}");
     }
-    assert!(
-        !nest.out().join("images").exists(),
-        "images were stored in the crawl's folder, too"
-    );
+    assert!(!nest.out().join("images").exists(), "images were stored in the crawl's folder, too");
 }
 
 #[test]
@@ -134,12 +110,6 @@ fn a_worker_that_is_interrupted_leaves_its_work_to_others() {
 #[test]
 fn no_workers_and_nobody_who_could_join_is_wrong_usage() {
     let nest = Nest::new();
-    let wrong = nest.run(&[
-        "crawl",
-        "http://127.0.0.1:9/",
-        "--allow-private",
-        "--workers",
-        "0",
-    ]);
+    let wrong = nest.run(&["crawl", "http://127.0.0.1:9/", "--allow-private", "--workers", "0"]);
     assert!(wrong.expect(2).stderr.contains("--listen"));
 }

@@ -1,10 +1,7 @@
 //! The manager serves who has the key, and nobody else; and the small promises of `manager` and
 //! `queue` that scripts rely on.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;
 
@@ -36,12 +33,7 @@ impl Office {
         }
         let mut manager = nest.start(&args);
         let address = manager.wait_for_stdout("listening on ");
-        Self {
-            nest,
-            manager,
-            address,
-            key,
-        }
+        Self { nest, manager, address, key }
     }
 
     fn queue_args<'a>(&'a self, name: &'a str, action: &[&'a str]) -> Vec<&'a str> {
@@ -63,18 +55,9 @@ impl Office {
 #[test]
 fn a_wrong_key_is_refused_and_the_right_one_still_served() {
     let office = Office::open(&["tasks"]);
-    let wrong = office
-        .nest
-        .write("wrong", "a key that anybody could guess\n");
+    let wrong = office.nest.write("wrong", "a key that anybody could guess\n");
     for _ in 0..3 {
-        let queue = [
-            "queue",
-            &office.address,
-            "tasks",
-            "len",
-            "--authkey-file",
-            &wrong,
-        ];
+        let queue = ["queue", &office.address, "tasks", "len", "--authkey-file", &wrong];
         let worker = ["worker", &office.address, "--authkey-file", &wrong];
         for args in [&queue[..], &worker[..]] {
             let refused = office.nest.run(args).expect(3);
@@ -89,14 +72,10 @@ fn a_wrong_key_is_refused_and_the_right_one_still_served() {
 #[test]
 fn the_key_may_come_from_the_environment() {
     let office = Office::open(&["tasks"]);
-    let mut command = office
-        .nest
-        .command(&["queue", &office.address, "tasks", "len"]);
+    let mut command = office.nest.command(&["queue", &office.address, "tasks", "len"]);
     command.env("SPINNERET_AUTHKEY", "a key that only friends have");
     assert_eq!(Run::start(command).finish().expect(0).stdout, "0\n");
-    let mut command = office
-        .nest
-        .command(&["queue", &office.address, "tasks", "len"]);
+    let mut command = office.nest.command(&["queue", &office.address, "tasks", "len"]);
     command.env("SPINNERET_AUTHKEY", "another one");
     Run::start(command).finish().expect(3);
 }
@@ -104,9 +83,7 @@ fn the_key_may_come_from_the_environment() {
 #[test]
 fn items_go_in_and_come_out_in_order() {
     let office = Office::open(&["tasks:maxsize=4", "results"]);
-    office
-        .queue("tasks", &["put", "one", "two words", "drei: ä"])
-        .expect(0);
+    office.queue("tasks", &["put", "one", "two words", "drei: ä"]).expect(0);
     assert_eq!(office.queue("tasks", &["len"]).expect(0).stdout, "3\n");
     assert_eq!(office.queue("tasks", &["get"]).expect(0).stdout, "one\n");
     assert_eq!(office.get_all("tasks"), ["two words", "drei: ä"]);
@@ -114,31 +91,19 @@ fn items_go_in_and_come_out_in_order() {
     assert_eq!(empty.stdout, "");
     assert_eq!(office.queue("results", &["len"]).expect(0).stdout, "0\n");
 
-    let full = office.queue(
-        "tasks",
-        &["put", "--timeout", "0.1", "1", "2", "3", "4", "5"],
-    );
+    let full = office.queue("tasks", &["put", "--timeout", "0.1", "1", "2", "3", "4", "5"]);
     let full = full.expect(3);
     assert!(full.stderr.contains("full"), "{}", full.stderr);
     let unknown = office.queue("nobody", &["len"]).expect(3);
-    assert!(
-        unknown.stderr.contains("no queue `nobody`"),
-        "{}",
-        unknown.stderr
-    );
+    assert!(unknown.stderr.contains("no queue `nobody`"), "{}", unknown.stderr);
 }
 
 #[test]
 fn lines_of_standard_input_are_items() {
     let office = Office::open(&["tasks"]);
-    let lines: Vec<String> = (0..2500)
-        .map(|number| format!("http://a.org/{number}.png"))
-        .collect();
+    let lines: Vec<String> = (0..2500).map(|number| format!("http://a.org/{number}.png")).collect();
     let args = office.queue_args("tasks", &["put"]);
-    office
-        .nest
-        .run_with_input(&args, lines.join("\n").as_bytes())
-        .expect(0);
+    office.nest.run_with_input(&args, lines.join("\n").as_bytes()).expect(0);
     assert_eq!(office.queue("tasks", &["len"]).expect(0).stdout, "2500\n");
     let got = office.queue("tasks", &["get", "--max", "5000"]).expect(0);
     assert_eq!(got.stdout.lines().collect::<Vec<_>>(), lines);
@@ -169,21 +134,16 @@ fn what_nobody_reads_is_no_failure_and_its_items_stay() {
     let long = "x".repeat(1 << 20);
     let args = office.queue_args("tasks", &["put"]);
     let lines = format!("one\n{long}\nthree\nfour");
-    office
-        .nest
-        .run_with_input(&args, lines.as_bytes())
-        .expect(0);
+    office.nest.run_with_input(&args, lines.as_bytes()).expect(0);
     let start = |args: &[&str], writer: PipeWriter| {
         let mut command = office.nest.command(args);
         command.stdout(writer);
         Run::start_into(command)
     };
     let get = office.queue_args("tasks", &["get", "--max", "10"]);
-    for args in [
-        &get,
-        &office.queue_args("tasks", &["len"]),
-        &vec!["manager", "--listen", "127.0.0.1:0"],
-    ] {
+    for args in
+        [&get, &office.queue_args("tasks", &["len"]), &vec!["manager", "--listen", "127.0.0.1:0"]]
+    {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let ended = start(args, writer).finish().expect(0);
@@ -234,14 +194,9 @@ fn the_manager_says_one_line_and_ends_cleanly_by_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let office = Office::open(&["tasks"]);
         let address = office.address.clone();
-        assert!(
-            address.starts_with("127.0.0.1:") && !address.ends_with(":0"),
-            "{address}"
-        );
+        assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
         // Somebody who waits for an item is no reason to stay.
-        let waiting = office
-            .nest
-            .start(&office.queue_args("tasks", &["get", "--timeout", "100"]));
+        let waiting = office.nest.start(&office.queue_args("tasks", &["get", "--timeout", "100"]));
         let key = AuthKey::from_file(std::path::Path::new(&office.key)).unwrap();
         let client = Client::connect(&address, &key).unwrap();
         office.manager.signal(signal);
@@ -256,10 +211,7 @@ fn the_manager_says_one_line_and_ends_cleanly_by_a_signal() {
 fn a_client_can_shut_the_manager_down() {
     let office = Office::open(&["tasks"]);
     let key = AuthKey::from_file(std::path::Path::new(&office.key)).unwrap();
-    Client::connect(&office.address, &key)
-        .unwrap()
-        .shutdown()
-        .unwrap();
+    Client::connect(&office.address, &key).unwrap().shutdown().unwrap();
     office.manager.finish().expect(0);
 }
 
@@ -270,13 +222,7 @@ fn an_address_in_use_is_refused() {
     let address = taken.local_addr().unwrap().to_string();
     let refused = nest.run(&["manager", "--listen", &address]).expect(3);
     assert!(refused.stderr.contains("in use"), "{}", refused.stderr);
-    let crawl = [
-        "crawl",
-        "http://127.0.0.1:9/",
-        "--allow-private",
-        "--listen",
-        &address,
-    ];
+    let crawl = ["crawl", "http://127.0.0.1:9/", "--allow-private", "--listen", &address];
     let refused = nest.run(&crawl).expect(3);
     assert!(refused.stderr.contains("in use"), "{}", refused.stderr);
 }
@@ -285,19 +231,9 @@ fn an_address_in_use_is_refused() {
 fn nobody_at_an_address_is_said() {
     let nest = Nest::new();
     let key = nest.write("key", "any");
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let refused = nest
-        .run(&["queue", &free, "tasks", "len", "--authkey-file", &key])
-        .expect(3);
-    assert!(
-        refused.stderr.contains("nothing listens on"),
-        "{}",
-        refused.stderr
-    );
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refused = nest.run(&["queue", &free, "tasks", "len", "--authkey-file", &key]).expect(3);
+    assert!(refused.stderr.contains("nothing listens on"), "{}", refused.stderr);
 }
 
 #[test]
@@ -309,12 +245,7 @@ fn on_one_machine_the_manager_makes_the_key() {
     let made = std::fs::metadata(&file).unwrap();
     assert_eq!(made.permissions().mode() & 0o777, 0o600);
     assert!(made.len() >= 32);
-    assert_eq!(
-        nest.run(&["queue", &address, "tasks", "len"])
-            .expect(0)
-            .stdout,
-        "0\n"
-    );
+    assert_eq!(nest.run(&["queue", &address, "tasks", "len"]).expect(0).stdout, "0\n");
     // The next manager has the same key.
     let key = std::fs::read(&file).unwrap();
     let mut second = nest.start(&["manager", "--listen", "127.0.0.1:0", "--register", "tasks"]);
@@ -327,24 +258,14 @@ fn other_machines_are_let_in_only_by_a_key_of_the_users_own() {
     let nest = Nest::new();
     for args in [
         &["manager", "--listen", "0.0.0.0:0"][..],
-        &[
-            "crawl",
-            "http://127.0.0.1:9/",
-            "--allow-private",
-            "--listen",
-            "0.0.0.0:0",
-        ],
+        &["crawl", "http://127.0.0.1:9/", "--allow-private", "--listen", "0.0.0.0:0"],
         // And without a key file there is none to try.
         &["queue", "127.0.0.1:9", "tasks", "len"],
         &["worker", "127.0.0.1:9"],
     ] {
         let wrong = nest.run(args).expect(2);
         assert!(wrong.stderr.contains("--authkey-file"), "{}", wrong.stderr);
-        assert!(
-            wrong.stderr.contains("SPINNERET_AUTHKEY"),
-            "{}",
-            wrong.stderr
-        );
+        assert!(wrong.stderr.contains("SPINNERET_AUTHKEY"), "{}", wrong.stderr);
     }
     assert!(!nest.path("state").exists(), "a key was made");
 }

@@ -10,10 +10,7 @@ use spinneret_crawler::{charset, extract};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args_os().skip(1);
-    let folder = PathBuf::from(
-        args.next()
-            .ok_or("usage: extract_throughput FOLDER [ROUNDS]")?,
-    );
+    let folder = PathBuf::from(args.next().ok_or("usage: extract_throughput FOLDER [ROUNDS]")?);
     let rounds = match args.next() {
         Some(text) => text.to_string_lossy().parse()?,
         None => 3,
@@ -53,10 +50,7 @@ fn load(
         let path = entry?.path();
         if path.is_dir() {
             load(root, &path, pages)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "html")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "html") {
             let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
             let address = Address::parse(&format!("http://localhost:8000/{name}"))?;
             pages.push((address, std::fs::read(&path)?));

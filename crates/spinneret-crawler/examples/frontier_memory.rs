@@ -10,9 +10,7 @@ use spinneret_crawler::frontier::{Frontier, FrontierOptions};
 use spinneret_crawler::job::Kind;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let wanted: u64 = std::env::args()
-        .nth(1)
-        .map_or(Ok(4_000_000), |text| text.parse())?;
+    let wanted: u64 = std::env::args().nth(1).map_or(Ok(4_000_000), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     let options = FrontierOptions {
         max_depth: None,
@@ -35,11 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             number % 100,
             number / 1000
         );
-        let kind = if number % 2 == 0 {
-            Kind::Page
-        } else {
-            Kind::Image
-        };
+        let kind = if number % 2 == 0 { Kind::Page } else { Kind::Image };
         frontier.add_seed(&Address::parse(&url)?, kind, now)?;
         if number + 1 == next {
             let grown = resident()?.saturating_sub(before);
@@ -58,10 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Resident memory of this process, in bytes.
 fn resident() -> Result<u64, Box<dyn std::error::Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .ok_or("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kilobytes * 1024)
 }

@@ -99,9 +99,7 @@ impl Address {
     /// [`AddressError`] when it is not `http(s)` or too long.
     pub fn from_url(mut url: Url) -> Result<Self, AddressError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(AddressError::UnsupportedScheme {
-                scheme: url.scheme().to_owned(),
-            });
+            return Err(AddressError::UnsupportedScheme { scheme: url.scheme().to_owned() });
         }
         url.set_fragment(None);
         if url.query() == Some("") {
@@ -121,15 +119,9 @@ impl Address {
     /// Wraps a text that is canonical already and at most `MAX_ADDRESS_LEN` bytes long.
     fn from_canonical(text: Box<str>, path_at: usize) -> Self {
         debug_assert!(text.len() <= MAX_ADDRESS_LEN && text.as_bytes()[path_at] == b'/');
-        let path_end = text[path_at..]
-            .find('?')
-            .map_or(text.len(), |i| path_at + i);
+        let path_end = text[path_at..].find('?').map_or(text.len(), |i| path_at + i);
         // Both fit: MAX_ADDRESS_LEN is far below 2^16.
-        Self {
-            path_at: path_at as u16,
-            path_end: path_end as u16,
-            text,
-        }
+        Self { path_at: path_at as u16, path_end: path_end as u16, text }
     }
 
     /// The address that `reference` means when it stands on this page, as in an `href`.
@@ -178,10 +170,7 @@ impl Address {
     /// The port, explicit or the scheme's default.
     pub fn port(&self) -> u16 {
         let default = if self.is_https() { 443 } else { 80 };
-        self.split_port()
-            .1
-            .and_then(|port| port.parse().ok())
-            .unwrap_or(default)
+        self.split_port().1.and_then(|port| port.parse().ok()).unwrap_or(default)
     }
 
     fn split_port(&self) -> (&str, Option<&str>) {
@@ -189,10 +178,7 @@ impl Address {
         // The colons of an IPv6 address are inside its brackets.
         let name_end = authority.rfind(']').map_or(0, |i| i + 1);
         match authority[name_end..].find(':') {
-            Some(i) => (
-                &authority[..name_end + i],
-                Some(&authority[name_end + i + 1..]),
-            ),
+            Some(i) => (&authority[..name_end + i], Some(&authority[name_end + i + 1..])),
             None => (authority, None),
         }
     }

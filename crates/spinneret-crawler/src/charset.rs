@@ -63,15 +63,9 @@ pub fn decode<'a>(bytes: &'a [u8], content_type: Option<&str>) -> Decoded<'a> {
     };
     let (text, had_errors) = encoding.decode_without_bom_handling(body);
     if had_errors {
-        problem = Some(CharsetProblem::Invalid {
-            encoding: encoding.name(),
-        });
+        problem = Some(CharsetProblem::Invalid { encoding: encoding.name() });
     }
-    Decoded {
-        text,
-        encoding: encoding.name(),
-        problem,
-    }
+    Decoded { text, encoding: encoding.name(), problem }
 }
 
 /// The value of the `charset` parameter of a media type.
@@ -127,13 +121,9 @@ mod tests {
             assert_eq!(decoded.encoding, "windows-1252", "{header}");
             assert!(decoded.text.ends_with('ü') && decoded.problem.is_none());
         }
-        for header in [
-            "text/html",
-            "",
-            "text/html; charset=",
-            "charset=latin1",
-            "text/html; xcharset=latin1",
-        ] {
+        for header in
+            ["text/html", "", "text/html; charset=", "charset=latin1", "text/html; xcharset=latin1"]
+        {
             assert_eq!(
                 encoding(b"<meta charset=shift_jis>", Some(header)),
                 "Shift_JIS",
@@ -144,17 +134,10 @@ mod tests {
 
     #[test]
     fn an_unknown_charset_is_reported_and_passed_over() {
-        let decoded = decode(
-            "<meta charset=utf-8>ü".as_bytes(),
-            Some("text/html; charset=klingon"),
-        );
+        let decoded =
+            decode("<meta charset=utf-8>ü".as_bytes(), Some("text/html; charset=klingon"));
         assert_eq!(decoded.encoding, "UTF-8");
-        assert_eq!(
-            decoded.problem,
-            Some(CharsetProblem::Unknown {
-                label: "klingon".into()
-            })
-        );
+        assert_eq!(decoded.problem, Some(CharsetProblem::Unknown { label: "klingon".into() }));
         let long = format!("text/html; charset={}", "ü".repeat(1000));
         match decode(b"a", Some(&long)).problem {
             Some(CharsetProblem::Unknown { label }) => assert_eq!(label.len(), 40),
@@ -166,17 +149,9 @@ mod tests {
     fn wrong_bytes_are_reported_and_replaced() {
         let decoded = decode(b"<p>\xFF</p>", Some("text/html; charset=utf-8"));
         assert_eq!(decoded.text, "<p>\u{FFFD}</p>");
-        assert_eq!(
-            decoded.problem,
-            Some(CharsetProblem::Invalid { encoding: "UTF-8" })
-        );
+        assert_eq!(decoded.problem, Some(CharsetProblem::Invalid { encoding: "UTF-8" }));
         let decoded = decode(b"\xFF\xFEa", None);
-        assert_eq!(
-            decoded.problem,
-            Some(CharsetProblem::Invalid {
-                encoding: "UTF-16LE"
-            })
-        );
+        assert_eq!(decoded.problem, Some(CharsetProblem::Invalid { encoding: "UTF-16LE" }));
     }
 
     #[test]

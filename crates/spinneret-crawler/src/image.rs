@@ -159,11 +159,7 @@ pub fn probe_complete(bytes: &[u8]) -> Probe {
         other => other,
     };
     to_probe(look).unwrap_or(Probe::NotImage {
-        looks_like: if head.is_empty() {
-            "nothing"
-        } else {
-            "the beginning of something"
-        },
+        looks_like: if head.is_empty() { "nothing" } else { "the beginning of something" },
     })
 }
 
@@ -255,10 +251,7 @@ fn look(head: &[u8]) -> Look {
     if head.get(4..8) == Some(b"ftyp") {
         return heif(head);
     }
-    if [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]
-        .iter()
-        .any(|s| head.starts_with(*s))
-    {
+    if [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|s| head.starts_with(*s)) {
         return Look::Image(Tiff, deep_size(head));
     }
     if head.starts_with(JXL) {
@@ -287,17 +280,8 @@ fn look(head: &[u8]) -> Look {
 
 /// Whether so short a beginning may still become one of the binary signatures.
 fn could_be_signature(head: &[u8]) -> bool {
-    let signatures: [&[u8]; 9] = [
-        b"\xff\xd8\xff",
-        PNG,
-        b"GIF8",
-        b"RIFF",
-        b"II",
-        b"MM",
-        JXL,
-        b"BM",
-        b"\0\0",
-    ];
+    let signatures: [&[u8]; 9] =
+        [b"\xff\xd8\xff", PNG, b"GIF8", b"RIFF", b"II", b"MM", JXL, b"BM", b"\0\0"];
     let others = OTHERS.iter().map(|&(start, _)| start);
     signatures
         .into_iter()
@@ -320,9 +304,7 @@ fn le32(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 fn le16(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from(u16::from_le_bytes(
-        *bytes.get(at..)?.first_chunk()?,
-    )))
+    Some(u32::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?)))
 }
 
 fn le24(bytes: &[u8], at: usize) -> Option<u32> {
@@ -362,10 +344,7 @@ fn webp_size(head: &[u8]) -> Size {
     };
     match chunk {
         b"VP8X" => Size::at(le24(head, 24).map(|w| w + 1), le24(head, 27).map(|h| h + 1)),
-        b"VP8 " => Size::at(
-            le16(head, 26).map(|w| w & 0x3fff),
-            le16(head, 28).map(|h| h & 0x3fff),
-        ),
+        b"VP8 " => Size::at(le16(head, 26).map(|w| w & 0x3fff), le16(head, 28).map(|h| h & 0x3fff)),
         b"VP8L" => {
             let bits = le32(head, 21);
             Size::at(
@@ -444,21 +423,12 @@ fn icon(head: &[u8]) -> Look {
     if count == 0 || first[3] != 0 || offset < directory {
         return Look::Not("unknown data");
     }
-    let format = if head[2] == 1 {
-        Format::Ico
-    } else {
-        Format::Cur
-    };
+    let format = if head[2] == 1 { Format::Ico } else { Format::Cur };
     let Some(entries) = head.get(6..directory as usize) else {
         return Look::Image(format, Size::Later);
     };
     let pixels = |byte: u8| if byte == 0 { 256 } else { u32::from(byte) };
-    let sizes = entries
-        .chunks_exact(16)
-        .map(|e| (pixels(e[0]), pixels(e[1])));
+    let sizes = entries.chunks_exact(16).map(|e| (pixels(e[0]), pixels(e[1])));
     let largest = sizes.max_by_key(|&(width, height)| width * height);
-    Look::Image(
-        format,
-        largest.map_or(Size::Unknown, |(w, h)| Size::Known(w, h)),
-    )
+    Look::Image(format, largest.map_or(Size::Unknown, |(w, h)| Size::Known(w, h)))
 }

@@ -74,11 +74,7 @@ pub struct Job {
 impl Job {
     /// The address that was found, before any redirect.
     pub fn found_as(&self) -> &str {
-        if self.origin.is_empty() {
-            &self.url
-        } else {
-            &self.origin
-        }
+        if self.origin.is_empty() { &self.url } else { &self.origin }
     }
 }
 
@@ -173,11 +169,7 @@ pub struct Problem {
 impl Problem {
     /// A problem with the job's own address.
     pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
-        Self {
-            cause,
-            detail: detail.into(),
-            address: None,
-        }
+        Self { cause, detail: detail.into(), address: None }
     }
 }
 

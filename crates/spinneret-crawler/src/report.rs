@@ -79,11 +79,7 @@ impl Summary {
     /// Failures that `--strict` counts: all but what a robots.txt forbade.
     pub fn strict_failures(&self) -> u64 {
         let robots = Cause::Robots.to_string();
-        self.failures
-            .iter()
-            .filter(|(cause, _)| **cause != robots)
-            .map(|(_, count)| count)
-            .sum()
+        self.failures.iter().filter(|(cause, _)| **cause != robots).map(|(_, count)| count).sum()
     }
 }
 
@@ -136,14 +132,7 @@ impl Reporter {
         let failures = List::resume(folder.join("failures.jsonl"), |line: FailureLine| {
             *summary.failures.entry(line.cause).or_default() += 1;
         })?;
-        Ok((
-            Self {
-                images,
-                failures,
-                summary,
-            },
-            recorded,
-        ))
+        Ok((Self { images, failures, summary }, recorded))
     }
 
     /// Counts pages that were read before a restart, which no list holds.
@@ -171,12 +160,7 @@ impl Reporter {
                     stored_on: image.stored_on,
                 })?;
             }
-            Event::Failed {
-                url,
-                kind,
-                page,
-                problem,
-            } => {
+            Event::Failed { url, kind, page, problem } => {
                 let cause = problem.cause.to_string();
                 *self.summary.failures.entry(cause.clone()).or_default() += 1;
                 self.failures.write(&FailureLine {
@@ -206,16 +190,9 @@ impl Reporter {
 
 impl List {
     fn open(path: PathBuf, truncate: bool) -> Result<Self, ReportError> {
-        let opened = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(truncate)
-            .open(&path);
+        let opened = OpenOptions::new().create(true).write(true).truncate(truncate).open(&path);
         match opened {
-            Ok(file) => Ok(Self {
-                path,
-                file: BufWriter::new(file),
-            }),
+            Ok(file) => Ok(Self { path, file: BufWriter::new(file) }),
             Err(cause) => Err(ReportError { path, cause }),
         }
     }
@@ -249,17 +226,11 @@ impl List {
             return Err(ReportError { path, cause });
         }
         let mut list = Self::open(path, false)?;
-        let cut = list
-            .file
-            .get_mut()
-            .set_len(whole)
-            .and_then(|()| list.file.seek(io::SeekFrom::End(0)));
+        let cut =
+            list.file.get_mut().set_len(whole).and_then(|()| list.file.seek(io::SeekFrom::End(0)));
         match cut {
             Ok(_) => Ok(list),
-            Err(cause) => Err(ReportError {
-                path: list.path,
-                cause,
-            }),
+            Err(cause) => Err(ReportError { path: list.path, cause }),
         }
     }
 
@@ -267,17 +238,11 @@ impl List {
         serde_json::to_writer(&mut self.file, line)
             .map_err(io::Error::from)
             .and_then(|()| self.file.write_all(b"\n"))
-            .map_err(|cause| ReportError {
-                path: self.path.clone(),
-                cause,
-            })
+            .map_err(|cause| ReportError { path: self.path.clone(), cause })
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {
-        self.file.flush().map_err(|cause| ReportError {
-            path: self.path.clone(),
-            cause,
-        })
+        self.file.flush().map_err(|cause| ReportError { path: self.path.clone(), cause })
     }
 }
 
@@ -297,21 +262,12 @@ mod tests {
             fetched_at: "2026-01-01T00:00:00Z".to_owned(),
             stored_on: None,
         };
-        Event::Saved {
-            url: url.to_owned(),
-            page: None,
-            image,
-        }
+        Event::Saved { url: url.to_owned(), page: None, image }
     }
 
     fn failed(url: &str) -> Event {
         let problem = Problem::new(Cause::Http(404), "gone");
-        Event::Failed {
-            url: url.to_owned(),
-            kind: Kind::Image,
-            page: None,
-            problem,
-        }
+        Event::Failed { url: url.to_owned(), kind: Kind::Image, page: None, problem }
     }
 
     #[test]
@@ -343,11 +299,7 @@ mod tests {
     fn counts_survive_a_restart_and_a_line_cut_short_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let mut reporter = Reporter::create(folder.path()).unwrap();
-        for event in [
-            saved("http://a/1"),
-            saved("http://a/2"),
-            failed("http://a/3"),
-        ] {
+        for event in [saved("http://a/1"), saved("http://a/2"), failed("http://a/3")] {
             reporter.record(event).unwrap();
         }
         reporter.flush().unwrap();
@@ -355,14 +307,8 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let (mut reporter, recorded) = Reporter::resume(folder.path()).unwrap();
-        assert_eq!(
-            recorded,
-            HashSet::from([Address::parse("http://a/1").unwrap().fingerprint()])
-        );
-        assert_eq!(
-            (reporter.summary().images_saved, reporter.summary().bytes),
-            (1, 10)
-        );
+        assert_eq!(recorded, HashSet::from([Address::parse("http://a/1").unwrap().fingerprint()]));
+        assert_eq!((reporter.summary().images_saved, reporter.summary().bytes), (1, 10));
         assert_eq!(reporter.summary().failures["http_404"], 1);
         reporter.record(saved("http://a/2")).unwrap();
         reporter.flush().unwrap();
@@ -371,16 +317,7 @@ mod tests {
 
     #[test]
     fn strict_counts_every_failure_but_what_robots_txt_forbade() {
-        let failures = [("http_404", 2), ("robots", 5)]
-            .map(|(k, n)| (k.to_owned(), n))
-            .into();
-        assert_eq!(
-            Summary {
-                failures,
-                ..Summary::default()
-            }
-            .strict_failures(),
-            2
-        );
+        let failures = [("http_404", 2), ("robots", 5)].map(|(k, n)| (k.to_owned(), n)).into();
+        assert_eq!(Summary { failures, ..Summary::default() }.strict_failures(), 2);
     }
 }

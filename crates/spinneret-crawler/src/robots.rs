@@ -16,9 +16,7 @@ pub struct Rules {
 impl Rules {
     /// Reads a robots.txt for the product token `agent` (`spinneret`).
     pub fn parse(text: &str, agent: &str) -> Self {
-        Self {
-            robots: Robots::parse(text.as_bytes(), agent),
-        }
+        Self { robots: Robots::parse(text.as_bytes(), agent) }
     }
 
     /// Whether the path, with its query, may be fetched.
@@ -28,8 +26,6 @@ impl Rules {
 
     /// The pause the host asks for between two requests, at most a minute.
     pub fn crawl_delay(&self) -> Option<Duration> {
-        self.robots
-            .crawl_delay()
-            .map(|delay| delay.min(MAX_CRAWL_DELAY))
+        self.robots.crawl_delay().map(|delay| delay.min(MAX_CRAWL_DELAY))
     }
 }

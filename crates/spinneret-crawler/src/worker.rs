@@ -223,10 +223,7 @@ fn open_store(config: &WorkerConfig, settings: &CrawlSettings) -> Result<Store, 
         None if sees_crawl(&settings.output) => settings.output.clone(),
         None => PathBuf::from("spinneret-out"),
     };
-    let fail = |cause| WorkerError::Output {
-        folder: folder.clone(),
-        cause,
-    };
+    let fail = |cause| WorkerError::Output { folder: folder.clone(), cause };
     let stored_on = if sees_crawl(&folder) {
         None
     } else {
@@ -292,10 +289,7 @@ async fn send_reports(
         let (reports, leases): (Vec<Report>, Vec<Lease<Job>>) = batch.drain(..).unzip();
         let saved = |report: &&Report| matches!(report.outcome, Outcome::Saved(_));
         summary.images += reports.iter().filter(saved).count() as u64;
-        results
-            .put_many_async(reports)
-            .await
-            .map_err(|_| WorkerError::ResultsClosed)?;
+        results.put_many_async(reports).await.map_err(|_| WorkerError::ResultsClosed)?;
         results.task_done_many_async(leases).await?;
     }
     Ok(summary)
@@ -318,9 +312,7 @@ impl Worker {
     async fn robots(&self, address: &Address) -> Result<Outcome, Problem> {
         Ok(match self.fetcher.robots(address).await? {
             RobotsAnswer::Text(body) => Outcome::Robots { body },
-            RobotsAnswer::Redirect(to) => Outcome::Redirected {
-                to: to.as_str().to_owned(),
-            },
+            RobotsAnswer::Redirect(to) => Outcome::Redirected { to: to.as_str().to_owned() },
         })
     }
 
@@ -328,28 +320,16 @@ impl Worker {
         let mut body = match self.fetcher.get(address, Kind::Page).await? {
             Answer::Body(body) => body,
             Answer::Redirect(to) => {
-                return Ok(Outcome::Redirected {
-                    to: to.as_str().to_owned(),
-                });
+                return Ok(Outcome::Redirected { to: to.as_str().to_owned() });
             }
         };
         let content_type = body.content_type().unwrap_or("text/html").to_owned();
-        let media_type = content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        if !matches!(
-            media_type.as_str(),
-            "text/html" | "application/xhtml+xml" | ""
-        ) {
+        let media_type =
+            content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !matches!(media_type.as_str(), "text/html" | "application/xhtml+xml" | "") {
             body.drain().await;
             let image = media_type.starts_with("image/");
-            return Ok(Outcome::OtherType {
-                content_type: media_type,
-                image,
-            });
+            return Ok(Outcome::OtherType { content_type: media_type, image });
         }
         self.read(&mut body, &content_type, |text| {
             let mut extracted = extract::extract_html(text, address);
@@ -364,7 +344,8 @@ impl Worker {
                 scope => (scope, scope),
             };
             extracted.pages.retain(|found| {
-                near_scope.allows(&near, &found.address) || scope.allows(&self.seeds, &found.address)
+                near_scope.allows(&near, &found.address)
+                    || scope.allows(&self.seeds, &found.address)
             });
             extracted
         })
@@ -373,15 +354,11 @@ impl Worker {
 
     async fn stylesheet(&self, address: &Address) -> Result<Outcome, Problem> {
         match self.fetcher.get(address, Kind::Stylesheet).await? {
-            Answer::Redirect(to) => Ok(Outcome::Redirected {
-                to: to.as_str().to_owned(),
-            }),
+            Answer::Redirect(to) => Ok(Outcome::Redirected { to: to.as_str().to_owned() }),
             Answer::Body(mut body) => {
                 let content_type = body.content_type().unwrap_or("text/css").to_owned();
-                self.read(&mut body, &content_type, |text| {
-                    extract::extract_css(text, address)
-                })
-                .await
+                self.read(&mut body, &content_type, |text| extract::extract_css(text, address))
+                    .await
             }
         }
     }
@@ -417,7 +394,8 @@ impl Worker {
             & self.keep_new(extracted.stylesheets, Kind::Stylesheet, &mut room, &mut links)
             & self.keep_new(extracted.images, Kind::Image, &mut room, &mut links);
         if !whole {
-            let detail = format!("links of more than {MAX_LINK_BYTES} bytes: the rest was left out");
+            let detail =
+                format!("links of more than {MAX_LINK_BYTES} bytes: the rest was left out");
             problems.push(Problem::new(Cause::TooLarge, detail));
         }
         Ok(Outcome::Read { bytes: bytes.len() as u64, links, problems })
@@ -426,7 +404,13 @@ impl Worker {
     /// Keeps the links that this worker has not reported yet, as far as there is `room` for them.
     /// The crawl takes every link of every report, so what one report leaves out has come with
     /// another. False if there was too little room.
-    fn keep_new(&self, found: Vec<Found>, kind: Kind, room: &mut usize, links: &mut Vec<Link>) -> bool {
+    fn keep_new(
+        &self,
+        found: Vec<Found>,
+        kind: Kind,
+        room: &mut usize,
+        links: &mut Vec<Link>,
+    ) -> bool {
         // A set of numbers is as good after a panic as before it.
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         for Found { address, .. } in found {
@@ -451,9 +435,7 @@ impl Worker {
         let mut body = match self.fetcher.get(address, Kind::Image).await? {
             Answer::Body(body) => body,
             Answer::Redirect(to) => {
-                return Ok(Outcome::Redirected {
-                    to: to.as_str().to_owned(),
-                });
+                return Ok(Outcome::Redirected { to: to.as_str().to_owned() });
             }
         };
         let stored_as = Address::parse(job.found_as())
@@ -467,8 +449,5 @@ impl Worker {
 }
 
 fn parse_all(seeds: &[String]) -> Vec<Address> {
-    seeds
-        .iter()
-        .filter_map(|seed| Address::parse(seed).ok())
-        .collect()
+    seeds.iter().filter_map(|seed| Address::parse(seed).ok()).collect()
 }

@@ -180,9 +180,7 @@ impl Builder {
         if let Some(bytes) = self.expected.images.remove(to) {
             self.expected.images.insert(from.to_owned(), bytes);
         }
-        self.expected
-            .redirects
-            .insert(from.to_owned(), to.to_owned());
+        self.expected.redirects.insert(from.to_owned(), to.to_owned());
         self.serve(from, Resource::redirect(status, to));
     }
 
@@ -241,9 +239,7 @@ impl Builder {
             expected: self.expected,
             _refusing: self.refusing,
         };
-        DemoSite {
-            content: Arc::new(content),
-        }
+        DemoSite { content: Arc::new(content) }
     }
 }
 

@@ -33,20 +33,13 @@ pub fn synthetic(pages: usize, images_per_page: usize, seed: u64) -> DemoSite {
             let _ = writeln!(html, "<img src=\"{path}\" alt=\"\" width=64 height=64>");
             site.image(&path, tile(&mut rng, &format!("{seed}/{page}/{image}")));
         }
-        site.page(
-            &address(page),
-            Resource::text("text/html; charset=utf-8", html),
-        );
+        site.page(&address(page), Resource::text("text/html; charset=utf-8", html));
     }
     site.finish()
 }
 
 fn address(page: usize) -> String {
-    if page == 0 {
-        "/".to_owned()
-    } else {
-        format!("/page/{page}")
-    }
+    if page == 0 { "/".to_owned() } else { format!("/page/{page}") }
 }
 
 /// A PNG of 8 by 8 pixels in four random colours, with a comment that no other has. Written by
@@ -65,19 +58,13 @@ fn tile(rng: &mut Rng, name: &str) -> Vec<u8> {
     ];
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     // Width, height, two bits, palette, and the only compression, filter and order.
-    png_chunk(
-        &mut file,
-        *b"IHDR",
-        &[0, 0, 0, 8, 0, 0, 0, 8, 2, 3, 0, 0, 0],
-    );
+    png_chunk(&mut file, *b"IHDR", &[0, 0, 0, 8, 0, 0, 0, 8, 2, 3, 0, 0, 0]);
     let colours: Vec<u8> = (0..12).map(|_| (rng.next() >> 56) as u8).collect();
     png_chunk(&mut file, *b"PLTE", &colours);
     png_chunk(&mut file, *b"tEXt", format!("Title\0{name}").as_bytes());
     // Rows start with their filter, none. A zlib stream of one stored block holds them.
-    let pixels: Vec<u8> = ROWS
-        .iter()
-        .flat_map(|row| [0, row.to_be_bytes()[0], row.to_be_bytes()[1]])
-        .collect();
+    let pixels: Vec<u8> =
+        ROWS.iter().flat_map(|row| [0, row.to_be_bytes()[0], row.to_be_bytes()[1]]).collect();
     let length = pixels.len() as u16;
     let mut zlib = vec![0x78, 0x01, 0x01];
     zlib.extend(length.to_le_bytes());

@@ -7,13 +7,7 @@ use spinneret_demo_site::DemoSite;
 
 /// The ending of an address' name.
 fn ending(path: &str) -> &str {
-    let name = path
-        .split('?')
-        .next()
-        .unwrap_or(path)
-        .rsplit('/')
-        .next()
-        .unwrap_or_default();
+    let name = path.split('?').next().unwrap_or(path).rsplit('/').next().unwrap_or_default();
     name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
@@ -28,10 +22,7 @@ fn every_raster_image_decodes_in_full() {
         assert!((8..=96).contains(&picture.width()), "{path}");
         let rgb = picture.to_rgb8();
         let first = rgb.pixels().next().unwrap();
-        assert!(
-            rgb.pixels().any(|pixel| pixel != first),
-            "{path} is of one colour"
-        );
+        assert!(rgb.pixels().any(|pixel| pixel != first), "{path} is of one colour");
     }
 }
 
@@ -40,10 +31,7 @@ fn endings_tell_the_format_where_nothing_else_is_said() {
     for (path, bytes) in DemoSite::build().expected().images {
         let format = match ending(&path) {
             "svg" => {
-                assert!(
-                    bytes.starts_with(b"<svg ") && bytes.ends_with(b"</svg>"),
-                    "{path}"
-                );
+                assert!(bytes.starts_with(b"<svg ") && bytes.ends_with(b"</svg>"), "{path}");
                 continue;
             }
             "avif" => {

@@ -1,9 +1,6 @@
 //! The server as a server: connections, methods, records, and what is no HTTP.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 mod common;
 
@@ -21,10 +18,7 @@ async fn a_connection_serves_many_requests_also_when_they_come_together() {
                     HEAD /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n\
                     GET /private/visitors/badge.png HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let bytes = exchange(server.addr(), requests.as_bytes()).await;
-    let answers = bytes
-        .windows(12)
-        .filter(|window| window == b"HTTP/1.1 200")
-        .count();
+    let answers = bytes.windows(12).filter(|window| window == b"HTTP/1.1 200").count();
     assert_eq!(answers, 3);
     assert_eq!(server.connections(), 1);
     assert_eq!(server.hits().values().sum::<u64>(), 3);
@@ -40,21 +34,14 @@ async fn head_has_the_length_and_no_body() {
     .await;
     let head = answer(&head);
     let whole = get(server.addr(), "/favicon.ico").await;
-    assert_eq!(
-        head.header("content-length"),
-        Some(whole.body.len().to_string().as_str())
-    );
+    assert_eq!(head.header("content-length"), Some(whole.body.len().to_string().as_str()));
     assert!(head.body.is_empty() && !whole.body.is_empty());
 }
 
 #[tokio::test]
 async fn an_old_client_gets_no_chunks() {
     let server = museum().await;
-    let bytes = exchange(
-        server.addr(),
-        b"GET /img/odd/in-chunks.png HTTP/1.0\r\n\r\n",
-    )
-    .await;
+    let bytes = exchange(server.addr(), b"GET /img/odd/in-chunks.png HTTP/1.0\r\n\r\n").await;
     let plain = answer(&bytes);
     assert!(plain.whole && plain.header("transfer-encoding").is_none());
     let chunked = get(server.addr(), "/img/odd/in-chunks.png").await;
@@ -71,22 +58,14 @@ async fn other_methods_are_refused_and_their_bodies_not_taken_for_requests() {
     )
     .await;
     let refused = answer(&bytes);
-    assert_eq!(
-        (refused.status, refused.header("allow")),
-        (405, Some("GET, HEAD"))
-    );
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
     assert!(!server.hits().contains_key("/private/"));
 }
 
 #[tokio::test]
 async fn what_was_asked_for_is_on_record() {
     let server = museum().await;
-    for path in [
-        "/",
-        "/img/odd/plate.png?v=1",
-        "/img/odd/plate.png?v=1",
-        "/nowhere",
-    ] {
+    for path in ["/", "/img/odd/plate.png?v=1", "/img/odd/plate.png?v=1", "/nowhere"] {
         get(server.addr(), path).await;
     }
     let hits = server.hits();
@@ -94,29 +73,15 @@ async fn what_was_asked_for_is_on_record() {
     assert_eq!((hits["/"], hits["/nowhere"]), (1, 1));
     let requests = server.requests();
     let targets: Vec<&str> = requests.iter().map(|hit| hit.target.as_str()).collect();
-    assert_eq!(
-        targets,
-        [
-            "/",
-            "/img/odd/plate.png?v=1",
-            "/img/odd/plate.png?v=1",
-            "/nowhere"
-        ]
-    );
+    assert_eq!(targets, ["/", "/img/odd/plate.png?v=1", "/img/odd/plate.png?v=1", "/nowhere"]);
     assert!(requests.is_sorted_by_key(|hit| hit.at));
-    assert_eq!(
-        server.user_agents().into_iter().collect::<Vec<_>>(),
-        ["test"]
-    );
+    assert_eq!(server.user_agents().into_iter().collect::<Vec<_>>(), ["test"]);
     assert_eq!(server.max_concurrent(), 1);
 }
 
 #[tokio::test]
 async fn latency_comes_before_every_answer_and_does_not_serialize_them() {
-    let options = ServeOptions {
-        latency: Duration::from_secs(1),
-        ..ServeOptions::default()
-    };
+    let options = ServeOptions { latency: Duration::from_secs(1), ..ServeOptions::default() };
     let server = open(synthetic(3, 0, 1), options).await;
     let address = server.addr();
     let asked = std::time::Instant::now();
@@ -134,10 +99,7 @@ async fn latency_comes_before_every_answer_and_does_not_serialize_them() {
 
 #[tokio::test]
 async fn robots_can_be_switched_off() {
-    let options = ServeOptions {
-        robots: false,
-        ..ServeOptions::default()
-    };
+    let options = ServeOptions { robots: false, ..ServeOptions::default() };
     let server = open(DemoSite::build(), options).await;
     assert_eq!(get(server.addr(), "/robots.txt").await.status, 404);
     assert_eq!(get(museum().await.addr(), "/robots.txt").await.status, 200);

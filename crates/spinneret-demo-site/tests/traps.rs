@@ -1,9 +1,6 @@
 //! Each thing that is broken on purpose is broken in the way that is said.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 mod common;
 
@@ -25,9 +22,7 @@ async fn every_failure_fails_in_its_way_and_at_once() {
         if !address.starts_with('/') {
             continue;
         }
-        let answer = timeout(GENEROUS, get(server.addr(), &address))
-            .await
-            .expect(&address);
+        let answer = timeout(GENEROUS, get(server.addr(), &address)).await.expect(&address);
         match reason {
             "404 Not Found" | "404 for a page" => assert_eq!(answer.status, 404),
             "410 Gone" => assert_eq!(answer.status, 410),
@@ -39,10 +34,7 @@ async fn every_failure_fails_in_its_way_and_at_once() {
             }
             "empty body" => assert!(answer.status == 200 && answer.body.is_empty()),
             "body shorter than announced" | "chunked body cut off" => {
-                assert!(
-                    answer.body.starts_with(b"\x89PNG") && !answer.whole,
-                    "{address}"
-                );
+                assert!(answer.body.starts_with(b"\x89PNG") && !answer.whole, "{address}");
             }
             "body far too large" => {
                 assert_eq!(answer.header("content-length"), Some("10000000000"));
@@ -54,11 +46,7 @@ async fn every_failure_fails_in_its_way_and_at_once() {
             }
             "decompression bomb" => {
                 assert_eq!(answer.header("content-encoding"), Some("gzip"));
-                assert!(
-                    answer.whole && answer.body.len() < 2 << 20,
-                    "{}",
-                    answer.body.len()
-                );
+                assert!(answer.whole && answer.body.len() < 2 << 20, "{}", answer.body.len());
             }
             "image cut before its end" => {
                 assert!(answer.whole && answer.body.starts_with(b"\xff\xd8"));
@@ -90,15 +78,9 @@ async fn every_failure_fails_in_its_way_and_at_once() {
 async fn a_refused_connection_is_refused_while_the_site_lives() {
     let site = DemoSite::build();
     let failures = site.expected().failures;
-    let (address, _) = failures
-        .iter()
-        .find(|(_, reason)| **reason == "connection refused")
-        .unwrap();
-    let host = address
-        .strip_prefix("http://")
-        .unwrap()
-        .strip_suffix("/x.png")
-        .unwrap();
+    let (address, _) =
+        failures.iter().find(|(_, reason)| **reason == "connection refused").unwrap();
+    let host = address.strip_prefix("http://").unwrap().strip_suffix("/x.png").unwrap();
     let error = TcpStream::connect(host).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     // Held: nobody else can listen there, so the test cannot depend on luck.
@@ -137,9 +119,7 @@ async fn every_trap_in_the_list_is_there_and_nothing_leads_to_it() {
 #[tokio::test]
 async fn the_slow_one_arrives_whole() {
     let server = museum().await;
-    let slow = timeout(GENEROUS, get(server.addr(), "/trap/slow"))
-        .await
-        .unwrap();
+    let slow = timeout(GENEROUS, get(server.addr(), "/trap/slow")).await.unwrap();
     assert!(slow.whole);
     image::load_from_memory(&slow.body).unwrap();
 }
@@ -153,15 +133,9 @@ async fn the_huge_and_the_trickling_one_start_well_and_hold_the_line() {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         // Until a few bytes of the body are there; the end is not waited for.
-        while bytes
-            .windows(8)
-            .all(|window| window != b"\x89PNG\r\n\x1a\n")
-        {
+        while bytes.windows(8).all(|window| window != b"\x89PNG\r\n\x1a\n") {
             let mut part = [0; 512];
-            let read = timeout(GENEROUS, stream.read(&mut part))
-                .await
-                .unwrap()
-                .unwrap();
+            let read = timeout(GENEROUS, stream.read(&mut part)).await.unwrap().unwrap();
             assert!(read > 0, "{path} hung up");
             bytes.extend_from_slice(&part[..read]);
         }
@@ -175,16 +149,9 @@ async fn the_huge_and_the_trickling_one_start_well_and_hold_the_line() {
 async fn the_held_one_says_nothing_and_lets_go_when_the_client_does() {
     let server = museum().await;
     let mut stream = TcpStream::connect(server.addr()).await.unwrap();
-    stream
-        .write_all(b"GET /trap/held HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /trap/held HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut byte = [0; 1];
-    assert!(
-        timeout(Duration::from_millis(300), stream.read(&mut byte))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(300), stream.read(&mut byte)).await.is_err());
     assert_eq!(server.max_concurrent(), 1);
     drop(stream);
     // Were the first still held, two would now run at once.
@@ -197,14 +164,9 @@ async fn the_held_one_says_nothing_and_lets_go_when_the_client_does() {
 async fn the_endless_one_goes_on_past_any_sensible_limit() {
     let server = museum().await;
     let mut stream = TcpStream::connect(server.addr()).await.unwrap();
-    stream
-        .write_all(b"GET /trap/endless HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /trap/endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut limit = (&mut stream).take(40 << 20);
-    let read = tokio::io::copy(&mut limit, &mut tokio::io::sink())
-        .await
-        .unwrap();
+    let read = tokio::io::copy(&mut limit, &mut tokio::io::sink()).await.unwrap();
     assert_eq!(read, 40 << 20);
 }
 
@@ -212,11 +174,7 @@ async fn the_endless_one_goes_on_past_any_sensible_limit() {
 async fn what_is_no_answer_is_none() {
     let server = museum().await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes();
-    assert!(
-        exchange(server.addr(), &request("/trap/hang-up"))
-            .await
-            .is_empty()
-    );
+    assert!(exchange(server.addr(), &request("/trap/hang-up")).await.is_empty());
     let garbage = exchange(server.addr(), &request("/trap/garbage")).await;
     let mut lines = [httparse::EMPTY_HEADER; 16];
     assert!(httparse::Response::new(&mut lines).parse(&garbage).is_err());
@@ -241,10 +199,7 @@ async fn the_flaky_one_gives_in_at_the_third_try_for_each_query() {
 async fn redirects_to_where_no_crawler_should_go_are_there() {
     let server = museum().await;
     for (path, to) in [
-        (
-            "/trap/to-metadata",
-            "http://169.254.169.254/latest/meta-data/",
-        ),
+        ("/trap/to-metadata", "http://169.254.169.254/latest/meta-data/"),
         ("/trap/to-file", "file:///etc/passwd"),
     ] {
         assert_eq!(get(server.addr(), path).await.header("location"), Some(to));

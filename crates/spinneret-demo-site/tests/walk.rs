@@ -1,10 +1,7 @@
 //! What `Expected` says, checked by a walk of its own: a crude scan of attributes and `url()`s,
 //! which shares nothing with the site's builder.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 mod common;
 
@@ -50,10 +47,7 @@ struct Walk {
 fn text_of(answer: &Answer) -> String {
     let bytes = answer.decoded().unwrap();
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).to_ascii_lowercase();
-    let declared = answer
-        .header("content-type")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let declared = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
     let encoding = if declared.contains("windows-1252") {
         encoding_rs::WINDOWS_1252
     } else if start.contains("charset=shift_jis") {
@@ -75,10 +69,8 @@ fn attributes(html: &str) -> Vec<(String, String, String)> {
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
             continue;
         }
-        let name: String = rest[1..]
-            .chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .collect::<String>();
+        let name: String =
+            rest[1..].chars().take_while(char::is_ascii_alphanumeric).collect::<String>();
         rest = &rest[1 + name.len()..];
         let mut seen = BTreeSet::new();
         let mut tag = Vec::new();
@@ -102,10 +94,7 @@ fn attributes(html: &str) -> Vec<(String, String, String)> {
                 }
                 continue;
             };
-            let quote = after
-                .chars()
-                .next()
-                .filter(|letter| "\"'".contains(*letter));
+            let quote = after.chars().next().filter(|letter| "\"'".contains(*letter));
             let (value, after) = match quote {
                 Some(quote) => {
                     let Some(parts) = after[1..].split_once(quote) else {
@@ -122,10 +111,8 @@ fn attributes(html: &str) -> Vec<(String, String, String)> {
             };
             rest = after;
             if seen.insert(attribute.clone()) {
-                let value = value
-                    .replace("&amp;", "&")
-                    .replace("&#38;", "&")
-                    .replace("&quot;", "\"");
+                let value =
+                    value.replace("&amp;", "&").replace("&#38;", "&").replace("&quot;", "\"");
                 tag.push((name.to_ascii_lowercase(), attribute, value));
             }
         };
@@ -146,13 +133,9 @@ fn urls_of_css(css: &str) -> Vec<String> {
     }
     clean += rest;
     // The only escapes that the museum uses; escaped brackets are set aside until the end.
-    for (escaped, meant) in [
-        ("\\72l", "rl"),
-        ("\\73 ", "s"),
-        ("\\(", "<"),
-        ("\\)", ">"),
-        ("URL(", "url("),
-    ] {
+    for (escaped, meant) in
+        [("\\72l", "rl"), ("\\73 ", "s"), ("\\(", "<"), ("\\)", ">"), ("URL(", "url(")]
+    {
         clean = clean.replace(escaped, meant);
     }
     clean = clean.replace("content: \"url(", "");
@@ -161,11 +144,7 @@ fn urls_of_css(css: &str) -> Vec<String> {
         .skip(1)
         .filter_map(|part| part.split_once(')'))
         .map(|(inside, _)| {
-            inside
-                .trim()
-                .trim_matches(['"', '\''])
-                .replace('<', "(")
-                .replace('>', ")")
+            inside.trim().trim_matches(['"', '\'']).replace('<', "(").replace('>', ")")
         })
         .collect();
     for import in clean.split("@import ").skip(1) {
@@ -238,9 +217,7 @@ async fn walk(server: &ServerHandle, site: &DemoSite) -> Walk {
         let mut place = address.clone();
         let mut answer = get(server.addr(), &asked).await;
         for _ in 0..5 {
-            let Some(location) = answer
-                .header("location")
-                .filter(|_| answer.status / 100 == 3)
+            let Some(location) = answer.header("location").filter(|_| answer.status / 100 == 3)
             else {
                 break;
             };
@@ -254,11 +231,8 @@ async fn walk(server: &ServerHandle, site: &DemoSite) -> Walk {
         let is_css = kind.starts_with("text/css");
         if is_css || (kind.starts_with("text/html") && answer.decoded().is_ok()) {
             let arrived = key(&place, server);
-            let first = if is_css {
-                walk.stylesheets.insert(arrived)
-            } else {
-                walk.pages.insert(arrived)
-            };
+            let first =
+                if is_css { walk.stylesheets.insert(arrived) } else { walk.pages.insert(arrived) };
             if first {
                 let text = text_of(&answer);
                 let base = attributes(&text)
@@ -290,11 +264,7 @@ async fn every_page_and_only_those_can_be_reached_from_the_lobby() {
     let expected = site.expected();
     assert_eq!(walk.pages, expected.pages);
     assert_eq!(walk.stylesheets, expected.stylesheets);
-    assert!(
-        (36..=48).contains(&walk.pages.len()),
-        "{} pages",
-        walk.pages.len()
-    );
+    assert!((36..=48).contains(&walk.pages.len()), "{} pages", walk.pages.len());
 }
 
 #[tokio::test]
@@ -304,22 +274,11 @@ async fn every_expected_image_is_referred_to_and_comes_with_the_expected_bytes()
     let walk = walk(&server, &site).await;
     let expected = site.expected();
     for (path, bytes) in &expected.images {
-        let answer = walk
-            .found
-            .get(path)
-            .unwrap_or_else(|| panic!("nothing refers to {path}"));
+        let answer = walk.found.get(path).unwrap_or_else(|| panic!("nothing refers to {path}"));
         assert!(answer.whole, "{path}");
-        assert_eq!(
-            answer.decoded().unwrap().as_slice(),
-            bytes.as_ref(),
-            "{path}"
-        );
+        assert_eq!(answer.decoded().unwrap().as_slice(), bytes.as_ref(), "{path}");
     }
-    assert!(
-        (300..=400).contains(&expected.images.len()),
-        "{} images",
-        expected.images.len()
-    );
+    assert!((300..=400).contains(&expected.images.len()), "{} images", expected.images.len());
 }
 
 #[tokio::test]
@@ -340,21 +299,11 @@ async fn whatever_is_referred_to_is_expected_as_something() {
     }
     for address in expected.failures.keys().chain(&expected.forbidden) {
         let from_forbidden = expected.forbidden.contains(address);
-        assert!(
-            walk.referred.contains(address) || from_forbidden,
-            "nothing refers to {address}"
-        );
+        assert!(walk.referred.contains(address) || from_forbidden, "nothing refers to {address}");
     }
     assert!(walk.referred.contains("/private/") && walk.referred.contains("/species/?print=1"));
-    for ghost in expected
-        .ghosts
-        .iter()
-        .filter(|ghost| ghost.contains("ghost"))
-    {
-        assert!(
-            !walk.referred.contains(ghost),
-            "{ghost} should stand in comments only"
-        );
+    for ghost in expected.ghosts.iter().filter(|ghost| ghost.contains("ghost")) {
+        assert!(!walk.referred.contains(ghost), "{ghost} should stand in comments only");
     }
 }
 
@@ -390,17 +339,9 @@ async fn pages_travel_in_every_coding_and_also_without() {
         assert_eq!(packed.decoded().unwrap(), plain.body, "{path}");
         assert!(packed.whole && plain.whole, "{path}");
         in_chunks += usize::from(plain.header("transfer-encoding") == Some("chunked"));
-        codings.insert(
-            packed
-                .header("content-encoding")
-                .unwrap_or("none")
-                .to_owned(),
-        );
+        codings.insert(packed.header("content-encoding").unwrap_or("none").to_owned());
     }
-    assert_eq!(
-        codings.into_iter().collect::<Vec<_>>(),
-        ["br", "gzip", "none", "zstd"]
-    );
+    assert_eq!(codings.into_iter().collect::<Vec<_>>(), ["br", "gzip", "none", "zstd"]);
     assert!(in_chunks >= 5, "{in_chunks} pages in chunks");
 }
 

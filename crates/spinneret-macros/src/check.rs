@@ -24,16 +24,10 @@ pub(crate) fn arguments(signature: &Signature) -> Result<Vec<&PatType>> {
         );
     }
     if let Some(abi) = &signature.abi {
-        faults.add(
-            abi,
-            "a task cannot be an `extern` function: call it from a task instead",
-        );
+        faults.add(abi, "a task cannot be an `extern` function: call it from a task instead");
     }
     if let Some(variadic) = &signature.variadic {
-        faults.add(
-            variadic,
-            "a task cannot take a variable number of arguments: pass a Vec",
-        );
+        faults.add(variadic, "a task cannot take a variable number of arguments: pass a Vec");
     }
     if !signature.generics.params.is_empty() {
         faults.add(
@@ -42,10 +36,7 @@ pub(crate) fn arguments(signature: &Signature) -> Result<Vec<&PatType>> {
         );
     }
     if let Some(clause) = &signature.generics.where_clause {
-        faults.add(
-            clause,
-            "a task cannot have a where clause: it cannot be generic",
-        );
+        faults.add(clause, "a task cannot have a where clause: it cannot be generic");
     }
 
     let mut arguments = Vec::new();
@@ -63,18 +54,12 @@ pub(crate) fn arguments(signature: &Signature) -> Result<Vec<&PatType>> {
         }
     }
     if let Some(extra) = arguments.get(MOST_ARGUMENTS) {
-        faults.add(
-            extra,
-            "a task takes at most 16 arguments: put them into a struct",
-        );
+        faults.add(extra, "a task takes at most 16 arguments: put them into a struct");
     }
     if let ReturnType::Type(_, output) = &signature.output {
         faults.position = Position::Result;
         if let Type::Never(never) = &**output {
-            faults.add(
-                never,
-                "a task must return: its result is sent back to the caller",
-            );
+            faults.add(never, "a task must return: its result is sent back to the caller");
         }
         faults.visit_type(output);
     }

@@ -26,12 +26,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
         ReturnType::Type(_, output) => (**output).clone(),
     };
     let signature = signature(&types, &output);
-    let Attributes {
-        conditions,
-        documentation,
-        deprecation,
-        of_function,
-    } = Attributes::take(&mut function);
+    let Attributes { conditions, documentation, deprecation, of_function } =
+        Attributes::take(&mut function);
     let (task, vis) = (function.sig.ident.clone(), function.vis.clone());
 
     let bare = task.unraw();
@@ -47,20 +43,13 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     let body = format_ident!("__spinneret_{bare}");
     function.sig.ident = body.clone();
     function.vis = syn::Visibility::Inherited;
-    let values: Vec<_> = (0..types.len())
-        .map(|index| format_ident!("argument_{index}"))
-        .collect();
+    let values: Vec<_> = (0..types.len()).map(|index| format_ident!("argument_{index}")).collect();
     let (args, pattern) = match (types.as_slice(), values.as_slice()) {
         ([one], [value]) => (quote!(#one), quote!(#value)),
         _ => (quote!((#(#types),*)), quote!((#(#values),*))),
     };
 
-    let Forms {
-        pointer,
-        target,
-        boxed,
-        run,
-    } = if function.sig.asyncness.is_some() {
+    let Forms { pointer, target, boxed, run } = if function.sig.asyncness.is_some() {
         Forms::of_async(&body, &types, &values, &output)
     } else {
         Forms::of_plain(&body, &values, &output)

@@ -54,9 +54,6 @@ impl Options {
                 input.parse::<Token![,]>()?;
             }
         }
-        Ok(Self {
-            name,
-            krate: krate.unwrap_or_else(|| parse_quote!(::spinneret)),
-        })
+        Ok(Self { name, krate: krate.unwrap_or_else(|| parse_quote!(::spinneret)) })
     }
 }

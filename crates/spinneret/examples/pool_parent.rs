@@ -37,18 +37,12 @@ impl Task for ByHand {
 
 fn busy(workers: usize) -> Result<(), PoolError> {
     let pool = ProcessPool::new(workers)?;
-    let tasks: Vec<_> = (0..workers)
-        .map(|_| pool.apply_async(compute, ()))
-        .collect();
+    let tasks: Vec<_> = (0..workers).map(|_| pool.apply_async(compute, ())).collect();
     while pool.snapshot().running < workers {
         std::thread::yield_now();
     }
-    let pids = pool
-        .snapshot()
-        .workers
-        .iter()
-        .map(|worker| worker.pid.to_string())
-        .collect::<Vec<_>>();
+    let pids =
+        pool.snapshot().workers.iter().map(|worker| worker.pid.to_string()).collect::<Vec<_>>();
     println!("{}", pids.join(" "));
     // Until whoever started us hangs up, or we are killed.
     let _ = std::io::stdin().read(&mut [0]);
@@ -68,10 +62,7 @@ fn by_hand(call_init: bool) -> Result<(), PoolError> {
 fn main() -> ExitCode {
     // Workers are started without arguments; with the role in the environment they can take the
     // same way through main, as a real program's would.
-    let role = env::args()
-        .nth(1)
-        .or_else(|| env::var("ROLE").ok())
-        .unwrap_or_default();
+    let role = env::args().nth(1).or_else(|| env::var("ROLE").ok()).unwrap_or_default();
     let result = match role.as_str() {
         "busy" => busy(env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(2)),
         "by-hand" => by_hand(true),

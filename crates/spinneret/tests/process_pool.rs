@@ -55,44 +55,22 @@ fn map_gives_outcomes_in_the_order_of_inputs() {
     assert_eq!(pool.map(square, []).unwrap(), []);
     let snapshot = pool.snapshot();
     assert_eq!(
-        (
-            snapshot.done,
-            snapshot.failed,
-            snapshot.queued,
-            snapshot.running
-        ),
+        (snapshot.done, snapshot.failed, snapshot.queued, snapshot.running),
         (1000, 0, 0, 0)
     );
-    assert_eq!(
-        snapshot
-            .workers
-            .iter()
-            .map(|worker| worker.tasks)
-            .sum::<u64>(),
-        1000
-    );
+    assert_eq!(snapshot.workers.iter().map(|worker| worker.tasks).sum::<u64>(), 1000);
 }
 
 #[test]
 fn the_same_processes_serve_call_after_call() {
     let pool = ProcessPool::new(2).unwrap();
-    let before: BTreeSet<u32> = pool
-        .snapshot()
-        .workers
-        .iter()
-        .map(|worker| worker.pid)
-        .collect();
+    let before: BTreeSet<u32> = pool.snapshot().workers.iter().map(|worker| worker.pid).collect();
     assert_eq!(before.len(), 2);
     assert!(!before.contains(&process::id()));
     for _ in 0..20 {
         assert!(before.contains(&pool.apply(pid, ()).unwrap()));
     }
-    let after: BTreeSet<u32> = pool
-        .snapshot()
-        .workers
-        .iter()
-        .map(|worker| worker.pid)
-        .collect();
+    let after: BTreeSet<u32> = pool.snapshot().workers.iter().map(|worker| worker.pid).collect();
     assert_eq!(before, after);
 }
 
@@ -117,12 +95,8 @@ fn a_handle_can_be_waited_for_with_a_limit_and_awaited() {
     let file = folder.path().join("go");
     let pool = ProcessPool::new(1).unwrap();
     let handle = pool.apply_async(wait_for, file.clone()).unwrap();
-    let handle = handle
-        .get_timeout(Duration::from_millis(5))
-        .expect_err("it still waits");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let handle = handle.get_timeout(Duration::from_millis(5)).expect_err("it still waits");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let outcome = runtime.block_on(async {
         let mut handle = handle;
         // Polled before it is done, so that it must wake us.
@@ -164,11 +138,7 @@ fn imap_takes_inputs_lazily_and_keeps_few_on_their_way() {
     assert_eq!(taken.get(), 0);
     for given in 0..3000 {
         assert_eq!(outcomes.next(), Some(Ok(given * given)));
-        assert!(
-            taken.get() <= given + 2 * 64,
-            "{} taken after {given}",
-            taken.get()
-        );
+        assert!(taken.get() <= given + 2 * 64, "{} taken after {given}", taken.get());
     }
     drop(outcomes);
     let end = pool.snapshot();
@@ -183,11 +153,7 @@ fn imap_unordered_gives_what_is_done_first() {
     let slow = folder.path().join("slow");
     let fast = folder.path().join("fast");
     create(&fast);
-    let pool = ProcessPool::builder()
-        .workers(2)
-        .chunk_size(1)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(2).chunk_size(1).build().unwrap();
     let inputs = [slow.clone(), fast.clone(), fast];
     let mut outcomes = pool.imap_unordered(wait_for, inputs);
     assert_eq!(outcomes.next(), Some(Ok(true)));
@@ -201,28 +167,16 @@ fn imap_unordered_gives_what_is_done_first() {
 #[test]
 fn imap_unordered_gives_every_outcome_once() {
     let pool = ProcessPool::new(2).unwrap();
-    let got: BTreeSet<u64> = pool
-        .imap_unordered(square, 0..5000)
-        .map(Result::unwrap)
-        .collect();
+    let got: BTreeSet<u64> = pool.imap_unordered(square, 0..5000).map(Result::unwrap).collect();
     assert_eq!(got, (0..5000).map(|n| n * n).collect());
     assert_eq!(pool.snapshot().done, 5000);
 }
 
 #[test]
 fn large_arguments_and_results_travel() {
-    let pool = ProcessPool::builder()
-        .workers(1)
-        .chunk_size(8)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(1).chunk_size(8).build().unwrap();
     let bytes = |n: usize| vec![n as u8; n * 700_000];
-    for (n, outcome) in pool
-        .map(length, (0..8).map(bytes))
-        .unwrap()
-        .into_iter()
-        .enumerate()
-    {
+    for (n, outcome) in pool.map(length, (0..8).map(bytes)).unwrap().into_iter().enumerate() {
         assert!(outcome == Ok((n * 700_000, bytes(n))), "number {n} differs");
     }
 }
@@ -230,15 +184,10 @@ fn large_arguments_and_results_travel() {
 #[test]
 fn a_closed_pool_ends_its_work_and_takes_no_more() {
     let pool = ProcessPool::new(2).unwrap();
-    let handles: Vec<_> = (0..50)
-        .map(|n| pool.apply_async(square, n).unwrap())
-        .collect();
+    let handles: Vec<_> = (0..50).map(|n| pool.apply_async(square, n).unwrap()).collect();
     assert!(matches!(pool.join(), Err(PoolError::NotClosed)));
     pool.close();
-    assert!(matches!(
-        pool.apply_async(square, 1),
-        Err(SubmitError::Closed)
-    ));
+    assert!(matches!(pool.apply_async(square, 1), Err(SubmitError::Closed)));
     assert!(matches!(pool.map(square, 0..2), Err(SubmitError::Closed)));
     assert_eq!(pool.apply(square, 1), Err(TaskError::Cancelled));
     pool.join().unwrap();
@@ -257,15 +206,9 @@ fn imap_of_a_pool_that_closes_ends() {
     assert_eq!(outcomes.next(), Some(Ok(1)));
     pool.close();
     let rest: Vec<_> = outcomes.collect();
-    let cancelled = rest
-        .iter()
-        .position(Result::is_err)
-        .expect("the input that was not taken");
+    let cancelled = rest.iter().position(Result::is_err).expect("the input that was not taken");
     assert_eq!(rest[cancelled..], [Err(TaskError::Cancelled)]);
-    assert_eq!(
-        rest[..cancelled],
-        (2..).map(|n| Ok(n * n)).take(cancelled).collect::<Vec<_>>()
-    );
+    assert_eq!(rest[..cancelled], (2..).map(|n| Ok(n * n)).take(cancelled).collect::<Vec<_>>());
 }
 
 #[test]
@@ -285,9 +228,7 @@ fn a_terminated_pool_cancels_what_runs_and_what_waits() {
 #[test]
 fn dropping_a_pool_terminates_it() {
     let pool = ProcessPool::new(1).unwrap();
-    let running = pool
-        .apply_async(wait_for, PathBuf::from("/nonexistent/file"))
-        .unwrap();
+    let running = pool.apply_async(wait_for, PathBuf::from("/nonexistent/file")).unwrap();
     eventually(|| pool.snapshot().running == 1);
     drop(pool);
     assert_eq!(running.get(), Err(TaskError::Cancelled));
@@ -295,11 +236,7 @@ fn dropping_a_pool_terminates_it() {
 
 #[test]
 fn a_worker_is_replaced_after_its_maximum_of_tasks() {
-    let pool = ProcessPool::builder()
-        .workers(1)
-        .max_tasks_per_worker(2)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(1).max_tasks_per_worker(2).build().unwrap();
     let pids: Vec<u32> = (0..6).map(|_| pool.apply(pid, ()).unwrap()).collect();
     assert!(pids.chunks(2).all(|pair| pair[0] == pair[1]), "{pids:?}");
     assert_eq!(pids.iter().collect::<BTreeSet<_>>().len(), 3);
@@ -383,11 +320,7 @@ fn an_unserializable_result_is_the_tasks_error() {
 #[spinneret::task]
 fn sum_of_squares(n: u64) -> u64 {
     let pool = ProcessPool::new(2).unwrap();
-    pool.map(square, 0..n)
-        .unwrap()
-        .into_iter()
-        .map(Result::unwrap)
-        .sum()
+    pool.map(square, 0..n).unwrap().into_iter().map(Result::unwrap).sum()
 }
 
 #[test]

@@ -56,11 +56,7 @@ fn sleep() {
 /// Notes that it ran, and dies of a multiple of five.
 #[spinneret::task]
 fn note(log: PathBuf, n: u32) -> u32 {
-    let mut log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(log)
-        .unwrap();
+    let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
     writeln!(log, "{n}").unwrap();
     if n.is_multiple_of(5) {
         process::abort();
@@ -71,11 +67,7 @@ fn note(log: PathBuf, n: u32) -> u32 {
 /// Dies until it has been called so many times.
 #[spinneret::task]
 fn stubborn(log: PathBuf, deaths: usize) -> usize {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&log)
-        .unwrap();
+    let mut file = OpenOptions::new().append(true).create(true).open(&log).unwrap();
     writeln!(file, "called").unwrap();
     let calls = lines(&log).len();
     if calls <= deaths {
@@ -85,19 +77,11 @@ fn stubborn(log: PathBuf, deaths: usize) -> usize {
 }
 
 fn lines(file: &Path) -> Vec<String> {
-    std::fs::read_to_string(file)
-        .unwrap_or_default()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 fn died(signal: Option<i32>, exit_code: Option<i32>) -> TaskError {
-    TaskError::WorkerDied {
-        signal,
-        exit_code,
-        out_of_memory: false,
-    }
+    TaskError::WorkerDied { signal, exit_code, out_of_memory: false }
 }
 
 /// Waits, bounded, for what must come.
@@ -142,11 +126,7 @@ fn a_worker_that_dies_takes_its_task_with_it_and_is_replaced() {
         ("segv", Some(libc::SIGSEGV), None),
         ("overflow", Some(libc::SIGSEGV), None),
     ] {
-        assert_eq!(
-            pool.apply(die, how.to_owned()),
-            Err(died(signal, code)),
-            "{how}"
-        );
+        assert_eq!(pool.apply(die, how.to_owned()), Err(died(signal, code)), "{how}");
         assert_eq!(pool.apply(double, 2), Ok(4), "after {how}");
     }
     assert_eq!((pool.snapshot().failed, pool.snapshot().restarts), (4, 4));
@@ -174,13 +154,7 @@ fn a_worker_killed_while_idle_costs_no_task() {
     kill(pool.snapshot().workers[0].pid);
     eventually(|| {
         let snapshot = pool.snapshot();
-        snapshot.restarts == 2
-            && snapshot
-                .workers
-                .iter()
-                .filter(|worker| worker.alive)
-                .count()
-                == 1
+        snapshot.restarts == 2 && snapshot.workers.iter().filter(|worker| worker.alive).count() == 1
     });
 }
 
@@ -188,26 +162,13 @@ fn a_worker_killed_while_idle_costs_no_task() {
 fn only_the_task_that_kills_is_lost_and_its_chunk_mates_run_once() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let pool = ProcessPool::builder()
-        .workers(1)
-        .chunk_size(8)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(1).chunk_size(8).build().unwrap();
     let outcomes = pool.map(note, (1..=16).map(|n| (log.clone(), n))).unwrap();
     let expected: Vec<Outcome<u32>> = (1..=16)
-        .map(|n| {
-            if n % 5 == 0 {
-                Err(died(Some(libc::SIGABRT), None))
-            } else {
-                Ok(n)
-            }
-        })
+        .map(|n| if n % 5 == 0 { Err(died(Some(libc::SIGABRT), None)) } else { Ok(n) })
         .collect();
     assert_eq!(outcomes, expected);
-    let mut ran: Vec<u32> = lines(&log)
-        .iter()
-        .map(|line| line.parse().unwrap())
-        .collect();
+    let mut ran: Vec<u32> = lines(&log).iter().map(|line| line.parse().unwrap()).collect();
     ran.sort_unstable();
     assert_eq!(ran, (1..=16).collect::<Vec<_>>());
 }
@@ -215,30 +176,18 @@ fn only_the_task_that_kills_is_lost_and_its_chunk_mates_run_once() {
 #[test]
 fn a_task_whose_worker_died_is_run_again_as_often_as_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = ProcessPool::builder()
-        .workers(2)
-        .retries(2)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(2).retries(2).build().unwrap();
     let log = folder.path().join("twice");
     assert_eq!(pool.apply(stubborn, (log, 2)), Ok(3));
     let log = folder.path().join("thrice");
-    assert_eq!(
-        pool.apply(stubborn, (log.clone(), 3)),
-        Err(died(None, Some(9)))
-    );
+    assert_eq!(pool.apply(stubborn, (log.clone(), 3)), Err(died(None, Some(9))));
     assert_eq!(lines(&log).len(), 3);
 }
 
 #[test]
 fn a_task_beyond_its_time_is_killed_and_only_that() {
     let after = Duration::from_millis(300);
-    let pool = ProcessPool::builder()
-        .workers(1)
-        .retries(5)
-        .task_timeout(after)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(1).retries(5).task_timeout(after).build().unwrap();
     let before = pool.apply(pid, ()).unwrap();
     let slow = pool.apply_async(sleep, ()).unwrap();
     let next = pool.apply_async(double, 4).unwrap();
@@ -250,11 +199,7 @@ fn a_task_beyond_its_time_is_killed_and_only_that() {
 #[test]
 fn a_worker_that_stopped_reading_is_replaced_at_no_cost() {
     let after = Duration::from_millis(300);
-    let pool = ProcessPool::builder()
-        .workers(1)
-        .task_timeout(after)
-        .build()
-        .unwrap();
+    let pool = ProcessPool::builder().workers(1).task_timeout(after).build().unwrap();
     let worker = Pid::from_raw(pool.snapshot().workers[0].pid.cast_signed()).unwrap();
     kill_process(worker, Signal::STOP).unwrap();
     // More than fits into the socket's buffer. No task has begun, so none is charged.
@@ -267,11 +212,7 @@ fn surroundings() -> (usize, bool, Vec<String>) {
     let input = std::io::stdin().read(&mut [0; 16]).unwrap();
     let marked = std::env::var_os("SPINNERET_WORKER").is_some();
     // Through `cat`, which gets what a worker's children get.
-    let list = Command::new("ls")
-        .arg("/proc/self/fd")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let list = Command::new("ls").arg("/proc/self/fd").stdin(Stdio::null()).output().unwrap();
     let list = String::from_utf8(list.stdout).unwrap();
     (input, marked, list.lines().map(str::to_owned).collect())
 }
@@ -281,21 +222,11 @@ fn a_task_sees_no_trace_of_the_machinery_and_its_children_inherit_none() {
     let pool = ProcessPool::new(1).unwrap();
     let (input, marked, inherited) = pool.apply(surroundings, ()).unwrap();
     assert_eq!(input, 0, "standard input is empty");
-    assert!(
-        !marked,
-        "a program that a task starts would take itself for a worker"
-    );
+    assert!(!marked, "a program that a task starts would take itself for a worker");
     // The test runner may hand down descriptors of its own; ours see no more than those.
-    let ours = Command::new("ls")
-        .arg("/proc/self/fd")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let ours = Command::new("ls").arg("/proc/self/fd").stdin(Stdio::null()).output().unwrap();
     let ours = String::from_utf8(ours.stdout).unwrap();
-    assert_eq!(
-        inherited,
-        ours.lines().map(str::to_owned).collect::<Vec<_>>()
-    );
+    assert_eq!(inherited, ours.lines().map(str::to_owned).collect::<Vec<_>>());
 }
 
 /// Leaves behind a process that holds a copy of the worker's socket, and dies.
@@ -322,8 +253,5 @@ fn a_death_is_noticed_even_if_a_forked_process_holds_the_socket() {
     let handle = pool.apply_async(die_with_a_heir, file.clone()).unwrap();
     let outcome = handle.get_timeout(Duration::from_secs(30));
     kill(std::fs::read_to_string(file).unwrap().parse().unwrap());
-    assert_eq!(
-        outcome.expect("in time"),
-        Err(died(Some(libc::SIGABRT), None))
-    );
+    assert_eq!(outcome.expect("in time"), Err(died(Some(libc::SIGABRT), None)));
 }

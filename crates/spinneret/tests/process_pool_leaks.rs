@@ -18,9 +18,7 @@ fn live_or_die(n: u32) -> u32 {
 }
 
 fn descriptors() -> BTreeSet<String> {
-    let names = fs::read_dir("/proc/self/fd")
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name());
+    let names = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
     names.map(|name| name.into_string().unwrap()).collect()
 }
 
@@ -36,16 +34,9 @@ fn children() -> Vec<String> {
 #[test]
 fn a_pool_that_ended_leaves_no_process_and_no_descriptor() {
     let work = || {
-        let pool = ProcessPool::builder()
-            .workers(3)
-            .max_tasks_per_worker(5)
-            .build()
-            .unwrap();
+        let pool = ProcessPool::builder().workers(3).max_tasks_per_worker(5).build().unwrap();
         let outcomes = pool.map(live_or_die, 0..40).unwrap();
-        assert_eq!(
-            outcomes.iter().filter(|outcome| outcome.is_err()).count(),
-            10
-        );
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 10);
         pool
     };
     // What is opened once and for all, opened.

@@ -17,15 +17,9 @@ fn program() -> Command {
     path.pop();
     path.pop();
     path.push("examples/pool_parent");
-    assert!(
-        path.exists(),
-        "the examples are not built: cargo build --examples"
-    );
+    assert!(path.exists(), "the examples are not built: cargo build --examples");
     let mut command = Command::new(path);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -38,26 +32,15 @@ struct Busy {
 
 fn busy() -> Busy {
     let mut command = program();
-    let mut program = command
-        .args(["busy", "2"])
-        .stdin(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap();
+    let mut program =
+        command.args(["busy", "2"]).stdin(Stdio::piped()).process_group(0).spawn().unwrap();
     let mut stdout = BufReader::new(program.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
-    let workers: Vec<u32> = line
-        .split_whitespace()
-        .map(|pid| pid.parse().unwrap())
-        .collect();
+    let workers: Vec<u32> = line.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(workers.len(), 2, "{line:?}");
     assert!(workers.iter().all(|pid| lives(*pid)));
-    Busy {
-        program,
-        stdout,
-        workers,
-    }
+    Busy { program, stdout, workers }
 }
 
 impl Busy {
@@ -69,21 +52,13 @@ impl Busy {
     fn leave_nothing(mut self) -> (process::ExitStatus, String) {
         let start = Instant::now();
         while self.workers.iter().any(|pid| lives(*pid)) {
-            assert!(
-                start.elapsed() < Duration::from_secs(30),
-                "workers outlive their parent"
-            );
+            assert!(start.elapsed() < Duration::from_secs(30), "workers outlive their parent");
             std::thread::sleep(Duration::from_millis(5));
         }
         let status = self.program.wait().unwrap();
         let mut printed = String::new();
         self.stdout.read_to_string(&mut printed).unwrap();
-        self.program
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut printed)
-            .unwrap();
+        self.program.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
         (status, printed)
     }
 }
@@ -94,19 +69,12 @@ fn lives(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
-    let state = stat
-        .rsplit(')')
-        .next()
-        .and_then(|rest| rest.split_whitespace().next());
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     state != Some("Z") && state != Some("X")
 }
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
@@ -137,11 +105,7 @@ fn workers_ignore_an_interrupt_that_their_parent_survives() {
         let pid = Pid::from_raw(worker.cast_signed()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
-        let ignored = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigIgn:"))
-            .unwrap()
-            .trim();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
         let ignored = u64::from_str_radix(ignored, 16).unwrap();
         assert_ne!(ignored & (1 << (libc::SIGINT - 1)), 0);
         assert!(lives(*worker));
@@ -165,20 +129,14 @@ fn workers_bear_the_name_of_the_program() {
 #[test]
 fn tasks_added_by_hand_run_if_main_calls_init() {
     let (code, stdout, stderr) = run(program().env("ROLE", "by-hand"));
-    assert_eq!(
-        (code, stdout.as_str(), stderr.as_str()),
-        (Some(0), "Ok(2)\n", "")
-    );
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "Ok(2)\n", ""));
 }
 
 #[test]
 fn tasks_added_by_hand_without_init_are_an_error_that_names_it() {
     let (code, stdout, stderr) = run(program().env("ROLE", "by-hand-without-init"));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(
-        stderr.contains("call spinneret::process::init() first in main"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("call spinneret::process::init() first in main"), "{stderr}");
 }
 
 #[test]
@@ -187,10 +145,7 @@ fn a_marked_process_that_reached_main_starts_no_workers() {
     let marker = format!("1:{}:main", process::id());
     let (code, stdout, stderr) = run(program().env("SPINNERET_WORKER", marker));
     assert_eq!((code, stdout.as_str()), (Some(1), ""));
-    assert!(
-        stderr.contains("this process was started as a worker"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("this process was started as a worker"), "{stderr}");
     assert!(stderr.contains("spinneret::process::init()"), "{stderr}");
 }
 
@@ -199,10 +154,7 @@ fn a_marker_that_was_left_behind_ends_the_program_with_a_word() {
     for (marker, word) in [
         ("yes".to_owned(), "which no pool does"),
         ("1:1".to_owned(), "is not this process's parent"),
-        (
-            format!("1:{}", process::id()),
-            "standard input is not a pool's socket",
-        ),
+        (format!("1:{}", process::id()), "standard input is not a pool's socket"),
     ] {
         let (code, stdout, stderr) = run(program().env("SPINNERET_WORKER", &marker));
         assert_eq!((code, stdout.as_str()), (Some(78), ""), "{marker}");
@@ -214,17 +166,11 @@ fn a_marker_that_was_left_behind_ends_the_program_with_a_word() {
 #[test]
 fn a_socket_that_speaks_otherwise_ends_the_worker_with_a_word() {
     let marker = format!("1:{}", process::id());
-    let garbage: [&[u8]; 3] = [
-        b"GET / HTTP/1.0\r\n\r\n",
-        &[0; 64],
-        &[3, 0, 0, 0, 0xc1, 0, 0],
-    ];
+    let garbage: [&[u8]; 3] = [b"GET / HTTP/1.0\r\n\r\n", &[0; 64], &[3, 0, 0, 0, 0xc1, 0, 0]];
     for bytes in garbage {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let mut command = program();
-        command
-            .env("SPINNERET_WORKER", &marker)
-            .stdin(std::os::fd::OwnedFd::from(theirs));
+        command.env("SPINNERET_WORKER", &marker).stdin(std::os::fd::OwnedFd::from(theirs));
         let child = command.spawn().unwrap();
         // Or this process holds the worker's end open.
         drop(command);

@@ -119,10 +119,7 @@ fn tasks_have_names_and_signatures() {
     assert_eq!(signature(add).0, "tasks::add");
     assert_eq!(signature(original).0, "tasks::renamed");
     assert_eq!(signature(r#try).0, "tasks::try");
-    assert_eq!(
-        signature(add).1,
-        spinneret::task::signature("(u32,u32)->u32")
-    );
+    assert_eq!(signature(add).1, spinneret::task::signature("(u32,u32)->u32"));
     assert_ne!(signature(add).1, signature(nothing).1);
 }
 
@@ -131,28 +128,14 @@ fn tasks_run_in_another_process_whatever_their_shape() {
     let pool = ProcessPool::new(1).unwrap();
     assert_eq!(pool.apply(add, (1, 2)), Ok(3));
     assert_eq!(pool.apply(nothing, ()), Ok(()));
-    assert_eq!(
-        pool.apply(swap, (1, "a".to_owned())),
-        Ok(("a".to_owned(), 1))
-    );
+    assert_eq!(pool.apply(swap, (1, "a".to_owned())), Ok(("a".to_owned(), 1)));
     assert_eq!(pool.apply(factorial, 5), Ok(120));
-    assert_eq!(
-        pool.apply(original, "hey".to_owned()),
-        Ok("hey!".to_owned())
-    );
-    assert_eq!(
-        pool.apply(slowly, "work".to_owned()),
-        Ok("work done".to_owned())
-    );
+    assert_eq!(pool.apply(original, "hey".to_owned()), Ok("hey!".to_owned()));
+    assert_eq!(pool.apply(slowly, "work".to_owned()), Ok("work done".to_owned()));
     assert_eq!(pool.apply(r#try, 0), Ok(Err("zero".to_owned())));
-    for (title, value) in [
-        (None, Value::Number(-1)),
-        (Some("t"), Value::Text("x".to_owned())),
-    ] {
-        let page = Page {
-            title: title.map(str::to_owned),
-            rest: [("key".to_owned(), value)].into(),
-        };
+    for (title, value) in [(None, Value::Number(-1)), (Some("t"), Value::Text("x".to_owned()))] {
+        let page =
+            Page { title: title.map(str::to_owned), rest: [("key".to_owned(), value)].into() };
         assert_eq!(pool.apply(echo, page.clone()), Ok(page));
     }
 }

@@ -91,11 +91,7 @@ async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow
 /// Prints the summary, with `json` as one object on a line. The crawl was what mattered: its exit
 /// status stands even if nobody reads this.
 pub(super) fn print_summary(summary: &Summary, output: &Path, json: bool) -> anyhow::Result<()> {
-    let text = if json {
-        serde_json::to_string(summary)?
-    } else {
-        describe(summary)
-    };
+    let text = if json { serde_json::to_string(summary)? } else { describe(summary) };
     match out::print(text) {
         Err(error) if error.is::<out::Closed>() => {}
         printed => printed?,
@@ -126,11 +122,7 @@ fn describe(summary: &Summary) -> String {
 
 /// A seed as people type it: `example.org` means `http://example.org/`.
 fn parse_seed(text: &str) -> anyhow::Result<Address> {
-    let with_scheme = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     Address::parse(&with_scheme).map_err(|error| UsageError(format!("{text}: {error}")).into())
 }
 

@@ -28,10 +28,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot serve the demo site at {address}"))?;
     let server = serve(listener, DemoSite::build(), ServeOptions::default()).await;
     if args.serve.is_some() {
-        out::print(format_args!(
-            "serving the demo site at {} until Ctrl-C",
-            server.url("/")
-        ))?;
+        out::print(format_args!("serving the demo site at {} until Ctrl-C", server.url("/")))?;
         let _ = interrupts.wait_for(|count| *count > 0).await;
         server.shutdown().await;
         return Ok(Exit::Done);
@@ -41,9 +38,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     out::say(format_args!(
         "The demo site is at {seed}, on this machine alone. Crawling it by a manager and"
     ));
-    out::say(format_args!(
-        "{WORKERS} worker processes, as this command would:\n"
-    ));
+    out::say(format_args!("{WORKERS} worker processes, as this command would:\n"));
     out::say(format_args!(
         "  spinneret crawl {seed} --allow-private --workers {WORKERS} -o {}\n",
         args.output.display()
@@ -63,10 +58,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     show_saved(&args.output)?;
     show_failures(&args.output)?;
     super::crawl::print_summary(&summary, &args.output, args.json)?;
-    out::say(format_args!(
-        "\nThe images are in {}.",
-        args.output.join("images").display()
-    ));
+    out::say(format_args!("\nThe images are in {}.", args.output.join("images").display()));
     out::say("`spinneret demo --serve 127.0.0.1:8000` serves the site for your browser.");
     Ok(exit)
 }
@@ -108,9 +100,7 @@ pub(super) fn disown(output: &Path) -> anyhow::Result<()> {
 fn show_saved(output: &Path) -> anyhow::Result<()> {
     let mut types: BTreeMap<String, (u64, u64, String)> = BTreeMap::new();
     for image in read_list::<ImageLine>(&output.join("images.jsonl"))? {
-        let entry = types
-            .entry(image.content_type)
-            .or_insert((0, 0, image.path));
+        let entry = types.entry(image.content_type).or_insert((0, 0, image.path));
         entry.0 += 1;
         entry.1 += image.bytes;
     }
@@ -127,11 +117,7 @@ fn show_failures(output: &Path) -> anyhow::Result<()> {
     out::say("\nFailed, as the site has it on purpose:");
     for failure in read_list::<FailureLine>(&output.join("failures.jsonl"))? {
         let url: String = failure.url.chars().take(72).collect();
-        let more = if url.len() < failure.url.len() {
-            "..."
-        } else {
-            ""
-        };
+        let more = if url.len() < failure.url.len() { "..." } else { "" };
         out::say(format_args!("  {:<18} {url}{more}", failure.cause));
         out::say(format_args!("  {:<18}   {}", "", failure.detail));
     }
@@ -142,9 +128,7 @@ fn show_failures(output: &Path) -> anyhow::Result<()> {
 fn read_list<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    text.lines()
-        .map(|line| Ok(serde_json::from_str(line)?))
-        .collect()
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 #[cfg(test)]

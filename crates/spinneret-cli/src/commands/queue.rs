@@ -36,10 +36,7 @@ pub async fn run(args: QueueArgs) -> anyhow::Result<Exit> {
         }
         QueueAction::Dead { requeue: false } => {
             for dead in queue.dead_async(usize::MAX).await? {
-                let item = dead
-                    .item
-                    .as_ref()
-                    .map_or_else(|_| "(unreadable)".to_owned(), show);
+                let item = dead.item.as_ref().map_or_else(|_| "(unreadable)".to_owned(), show);
                 let (deliveries, reason) = (dead.deliveries, dead.reason);
                 out::print(format_args!("{deliveries}\t{reason}\t{item}"))?;
             }
@@ -86,10 +83,9 @@ async fn put(
         Some(timeout) => queue.put_many_timeout_async(items.collect(), timeout).await,
     };
     match put {
-        Err(PutError::Full(rest)) => anyhow::bail!(
-            "the queue is full: {} items of this batch are not in it",
-            rest.len()
-        ),
+        Err(PutError::Full(rest)) => {
+            anyhow::bail!("the queue is full: {} items of this batch are not in it", rest.len())
+        }
         put => Ok(put?),
     }
 }

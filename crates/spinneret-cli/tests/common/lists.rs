@@ -43,11 +43,7 @@ pub fn failures(out: &Path) -> Vec<Failure> {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Vec<T> {
     let text = fs::read_to_string(path).unwrap();
-    assert!(
-        text.is_empty() || text.ends_with('\n'),
-        "{}: the last line is cut",
-        path.display()
-    );
+    assert!(text.is_empty() || text.ends_with('\n'), "{}: the last line is cut", path.display());
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     text.lines().map(parse).collect()
 }
@@ -65,14 +61,9 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[track_caller]
 pub fn assert_crawled<B: AsRef<[u8]>>(out: &Path, expected: &BTreeMap<String, B>) {
     assert_saved(out, out, expected);
-    let stored: BTreeSet<_> = images(out)
-        .into_iter()
-        .map(|image| image.path.into())
-        .collect();
-    let files: BTreeSet<_> = files_below(out)
-        .into_iter()
-        .filter(|file| file.starts_with("images"))
-        .collect();
+    let stored: BTreeSet<_> = images(out).into_iter().map(|image| image.path.into()).collect();
+    let files: BTreeSet<_> =
+        files_below(out).into_iter().filter(|file| file.starts_with("images")).collect();
     assert_eq!(files, stored, "files in images/ and paths in images.jsonl");
     assert_no_parts(out);
 }
@@ -85,10 +76,7 @@ pub fn assert_saved<B: AsRef<[u8]>>(out: &Path, store: &Path, expected: &BTreeMa
     let wanted: BTreeSet<&str> = expected.keys().map(String::as_str).collect();
     let missing: Vec<_> = wanted.difference(&urls).collect();
     let too_many: Vec<_> = urls.difference(&wanted).collect();
-    assert!(
-        missing.is_empty() && too_many.is_empty(),
-        "missing {missing:?}, extra {too_many:?}"
-    );
+    assert!(missing.is_empty() && too_many.is_empty(), "missing {missing:?}, extra {too_many:?}");
     assert_eq!(lines.len(), urls.len(), "an address has two lines");
     for image in &lines {
         assert_agrees(image, store, expected[&image.url].as_ref());
@@ -98,13 +86,7 @@ pub fn assert_saved<B: AsRef<[u8]>>(out: &Path, store: &Path, expected: &BTreeMa
 #[track_caller]
 fn assert_agrees(image: &Image, store: &Path, bytes: &[u8]) {
     let file = fs::read(store.join(&image.path)).unwrap_or_else(|e| panic!("{e}: {image:?}"));
-    assert!(
-        file == bytes,
-        "{}: {} bytes in place of {}",
-        image.url,
-        file.len(),
-        bytes.len()
-    );
+    assert!(file == bytes, "{}: {} bytes in place of {}", image.url, file.len(), bytes.len());
     assert_eq!(image.bytes, bytes.len() as u64, "{}", image.url);
     assert_eq!(image.sha256, sha256(bytes), "{}", image.url);
 }

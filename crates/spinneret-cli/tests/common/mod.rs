@@ -2,10 +2,7 @@
 //! sites on free loopback ports, and the lists that a crawl leaves.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its part")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper of tests may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 pub mod handmade;
 pub mod lists;
@@ -27,10 +24,7 @@ pub const WATCHDOG: Duration = Duration::from_mins(2);
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < WATCHDOG / 2,
-            "waited too long until {what}"
-        );
+        assert!(started.elapsed() < WATCHDOG / 2, "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -19,11 +19,7 @@ impl Nginx {
         fs::create_dir(&folder).unwrap();
         // Free until somebody else takes it: nginx then says so and ends, and the next is tried.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let config = folder.join("nginx.conf");
             fs::write(&config, configuration(&folder, root, port)).unwrap();
             let program = ["/usr/sbin/nginx", "/usr/bin/nginx"];
@@ -48,10 +44,7 @@ impl Nginx {
                 return Self { child, port };
             }
         }
-        panic!(
-            "nginx: {}",
-            fs::read_to_string(folder.join("error.log")).unwrap_or_default()
-        );
+        panic!("nginx: {}", fs::read_to_string(folder.join("error.log")).unwrap_or_default());
     }
 
     pub fn url(&self, path: &str) -> String {

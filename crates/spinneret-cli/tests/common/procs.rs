@@ -24,10 +24,7 @@ pub fn children(pid: Pid) -> Vec<Pid> {
 /// Whether a process runs; one that only waits to be reaped does not.
 pub fn is_alive(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let state = |stat: &str| {
-        stat.rsplit_once(") ")
-            .and_then(|(_, rest)| rest.chars().next())
-    };
+    let state = |stat: &str| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     stat.is_ok_and(|stat| !matches!(state(&stat), None | Some('Z' | 'X')))
 }
 
@@ -38,7 +35,5 @@ pub fn kill(pid: Pid) -> bool {
 
 /// Waits until none of them runs any more.
 pub fn wait_until_gone(pids: &[Pid]) {
-    wait_until("the processes are gone", || {
-        !pids.iter().any(|pid| is_alive(*pid))
-    });
+    wait_until("the processes are gone", || !pids.iter().any(|pid| is_alive(*pid)));
 }

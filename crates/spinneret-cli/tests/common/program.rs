@@ -23,9 +23,7 @@ pub struct Nest {
 
 impl Nest {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A path inside.
@@ -119,10 +117,7 @@ impl Reader {
                 filled.lock().unwrap().extend_from_slice(&buffer[..length]);
             }
         });
-        Self {
-            text,
-            thread: Some(thread),
-        }
+        Self { text, thread: Some(thread) }
     }
 
     fn so_far(&self) -> String {
@@ -155,11 +150,7 @@ impl Run {
             None => Reader::start(std::io::empty()),
         };
         let stderr = Reader::start(child.stderr.take().unwrap());
-        Self {
-            child,
-            stdout,
-            stderr,
-        }
+        Self { child, stdout, stderr }
     }
 
     /// The standard input, if it is a pipe.
@@ -239,11 +230,7 @@ impl Run {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        Ended {
-            status,
-            stdout: self.stdout.end(),
-            stderr: self.stderr.end(),
-        }
+        Ended { status, stdout: self.stdout.end(), stderr: self.stderr.end() }
     }
 }
 
@@ -258,21 +245,13 @@ impl Drop for Run {
 impl Ended {
     /// Its exit status; panics if a signal ended it.
     pub fn code(&self) -> i32 {
-        self.status
-            .code()
-            .unwrap_or_else(|| panic!("{}: {}", self.status, self.stderr))
+        self.status.code().unwrap_or_else(|| panic!("{}: {}", self.status, self.stderr))
     }
 
     /// Asserts the exit status, showing standard error if it is another.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(
-            self.status.code(),
-            Some(code),
-            "{}\n{}",
-            self.stdout,
-            self.stderr
-        );
+        assert_eq!(self.status.code(), Some(code), "{}\n{}", self.stdout, self.stderr);
         self
     }
 
@@ -284,9 +263,7 @@ impl Ended {
 
     /// A number of the summary.
     pub fn count(&self, key: &str) -> u64 {
-        self.summary()[key]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no {key}: {}", self.stdout))
+        self.summary()[key].as_u64().unwrap_or_else(|| panic!("no {key}: {}", self.stdout))
     }
 
     /// Failures of a cause in the summary; 0 if it is not there.

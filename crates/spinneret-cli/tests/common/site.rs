@@ -16,21 +16,13 @@ pub struct Site {
 
 impl Site {
     pub fn open(site: DemoSite, options: ServeOptions) -> Self {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let expected = site.expected();
         let server = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             serve(listener, site, options).await
         });
-        Self {
-            server,
-            expected,
-            _runtime: runtime,
-        }
+        Self { server, expected, _runtime: runtime }
     }
 
     /// The museum.
@@ -41,32 +33,19 @@ impl Site {
     /// A plain site whose every answer takes this long.
     pub fn synthetic(pages: usize, images_per_page: usize, latency_ms: u64) -> Self {
         let latency = std::time::Duration::from_millis(latency_ms);
-        let options = ServeOptions {
-            latency,
-            ..ServeOptions::default()
-        };
-        Self::open(
-            spinneret_demo_site::synthetic(pages, images_per_page, 7),
-            options,
-        )
+        let options = ServeOptions { latency, ..ServeOptions::default() };
+        Self::open(spinneret_demo_site::synthetic(pages, images_per_page, 7), options)
     }
 
     /// The whole address of a path; whole addresses stay as they are.
     pub fn url(&self, path: &str) -> String {
-        if path.contains("://") {
-            path.to_owned()
-        } else {
-            self.server.url(path)
-        }
+        if path.contains("://") { path.to_owned() } else { self.server.url(path) }
     }
 
     /// The images a right crawler saves, by whole address.
     pub fn images(&self) -> BTreeMap<String, Bytes> {
         let images = &self.expected.images;
-        images
-            .iter()
-            .map(|(path, bytes)| (self.url(path), bytes.clone()))
-            .collect()
+        images.iter().map(|(path, bytes)| (self.url(path), bytes.clone())).collect()
     }
 
     /// How often a path was asked for.
@@ -77,9 +56,6 @@ impl Site {
     /// How many requests there were for images of a synthetic site.
     pub fn image_hits(&self) -> u64 {
         let hits = self.server.hits();
-        hits.iter()
-            .filter(|(path, _)| path.starts_with("/image/"))
-            .map(|(_, count)| count)
-            .sum()
+        hits.iter().filter(|(path, _)| path.starts_with("/image/")).map(|(_, count)| count).sum()
     }
 }

@@ -57,15 +57,7 @@ mod tests {
         for other in ["css", "ZIP", "webmanifest", "woff2", "Mp4", "pdf"] {
             assert_eq!(FileKind::of(other), FileKind::Other, "{other}");
         }
-        for unknown in [
-            "",
-            "html",
-            "PHP",
-            "webmanifests",
-            "ü",
-            "a very long one",
-            "0",
-        ] {
+        for unknown in ["", "html", "PHP", "webmanifests", "ü", "a very long one", "0"] {
             assert_eq!(FileKind::of(unknown), FileKind::Unknown, "{unknown}");
         }
     }

@@ -58,17 +58,12 @@ fn plain(text: &str) -> Option<Plain<'_>> {
         return None;
     }
     let query = &text[path_end..end];
-    Some(Plain {
-        path: &text[..path_end],
-        query: if query.len() > 1 { query } else { "" },
-    })
+    Some(Plain { path: &text[..path_end], query: if query.len() > 1 { query } else { "" } })
 }
 
 /// An absolute address with a plain host name and no port, user or escapes.
 pub(super) fn absolute(text: &str) -> Option<Address> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let scheme_len = text.len() - rest.len();
     let host_len = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     if !is_plain_host(&rest[..host_len]) {

@@ -16,10 +16,7 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// A resolver for references on the page (or relative to the `base` element) `base`.
     pub fn new(base: &'a Address) -> Self {
-        Self {
-            base,
-            url: OnceCell::new(),
-        }
+        Self { base, url: OnceCell::new() }
     }
 
     /// The address that `reference` means here. See [`Address::join`].
@@ -66,8 +63,6 @@ const SKIPPED_SCHEMES: &[&str] = &["data:", "javascript:", "mailto:", "tel:", "b
 pub(crate) fn has_skipped_scheme(reference: &str) -> bool {
     let bytes = reference.as_bytes();
     SKIPPED_SCHEMES.iter().any(|scheme| {
-        bytes
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+        bytes.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
     })
 }

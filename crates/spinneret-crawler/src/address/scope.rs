@@ -169,10 +169,7 @@ mod tests {
     fn a_scope_is_read_by_its_name() {
         for scope in Scope::ALL {
             assert_eq!(scope.to_string().parse(), Ok(scope));
-            assert_eq!(
-                serde_json::to_string(&scope).unwrap(),
-                format!("\"{scope}\"")
-            );
+            assert_eq!(serde_json::to_string(&scope).unwrap(), format!("\"{scope}\""));
         }
         assert_eq!(
             "Everything".parse::<Scope>().unwrap_err().to_string(),

@@ -65,9 +65,7 @@ impl Prescan<'_> {
     }
 
     fn starts_with_ignore_case(&self, text: &[u8]) -> bool {
-        self.rest()
-            .get(..text.len())
-            .is_some_and(|have| have.eq_ignore_ascii_case(text))
+        self.rest().get(..text.len()).is_some_and(|have| have.eq_ignore_ascii_case(text))
     }
 
     fn run(&mut self) -> Option<&'static Encoding> {
@@ -272,10 +270,7 @@ mod tests {
     #[test]
     fn a_label_read_as_ascii_cannot_mean_utf16() {
         assert_eq!(declared("<meta charset=utf-16>"), Some("UTF-8"));
-        assert_eq!(
-            declared("<meta charset=x-user-defined>"),
-            Some("windows-1252")
-        );
+        assert_eq!(declared("<meta charset=x-user-defined>"), Some("windows-1252"));
         assert_eq!(declared_encoding(b"<\0?\0x\0m\0l\0"), Some(UTF_16LE));
         assert_eq!(declared_encoding(b"\0<\0?\0x\0m\0l"), Some(UTF_16BE));
     }

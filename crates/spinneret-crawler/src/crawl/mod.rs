@@ -157,9 +157,7 @@ pub async fn run(
             break false;
         }
         let wake = crawl.frontier.next_wake(now);
-        let wake = wake.map_or(TICK, |at| {
-            at.saturating_duration_since(Instant::now()).min(TICK)
-        });
+        let wake = wake.map_or(TICK, |at| at.saturating_duration_since(Instant::now()).min(TICK));
         tokio::select! {
             committed = crawl.commit_next(&mut results) => committed?,
             () = tokio::time::sleep(wake) => {}
@@ -190,11 +188,7 @@ pub async fn run(
         queues.close().await?;
     }
     // Interrupted twice, nobody is waited for.
-    let patience = if *interrupt.borrow() > 1 {
-        Duration::ZERO
-    } else {
-        LEAVE
-    };
+    let patience = if *interrupt.borrow() > 1 { Duration::ZERO } else { LEAVE };
     workers.stop(patience).await;
     // Workers that joined find the queues closed, and leave by themselves.
     let left = async {
@@ -206,10 +200,8 @@ pub async fn run(
     let _ = tokio::time::timeout(patience, left).await;
     manager.shutdown_async().await;
     let folder = &options.output;
-    Store::remove_parts(folder).map_err(|cause| StateError::Io {
-        folder: folder.clone(),
-        cause,
-    })?;
+    Store::remove_parts(folder)
+        .map_err(|cause| StateError::Io { folder: folder.clone(), cause })?;
     let progress = crawl.progress(started, 0);
     observer.progress(&progress);
     if interrupted {
@@ -242,10 +234,7 @@ fn forward(queue: Queue<Report>) -> mpsc::Receiver<Report> {
     let (sender, receiver) = mpsc::channel(COMMIT_BATCH);
     tokio::spawn(async move {
         loop {
-            match queue
-                .get_many_async(COMMIT_BATCH, Duration::from_mins(1))
-                .await
-            {
+            match queue.get_many_async(COMMIT_BATCH, Duration::from_mins(1)).await {
                 Ok(reports) => {
                     for report in reports {
                         if sender.send(report).await.is_err() {
@@ -377,13 +366,10 @@ impl Crawl {
             jobs.into_iter().partition(|job| job.kind.is_image());
         for (queue, jobs) in [(&queues.links, links), (&queues.images, images)] {
             if !jobs.is_empty() {
-                queue
-                    .put_many_async(jobs)
-                    .await
-                    .map_err(|error| match error {
-                        PutError::Manager { error, .. } => CrawlError::Manager(error),
-                        PutError::Full(_) | PutError::Closed(_) => CrawlError::QueuesClosed,
-                    })?;
+                queue.put_many_async(jobs).await.map_err(|error| match error {
+                    PutError::Manager { error, .. } => CrawlError::Manager(error),
+                    PutError::Full(_) | PutError::Closed(_) => CrawlError::QueuesClosed,
+                })?;
             }
         }
         Ok(())
@@ -465,11 +451,6 @@ impl Crawl {
         let mut summary = self.reporter.summary().clone();
         summary.images_found = counts.images_found;
         summary.seconds = started.elapsed().as_secs_f64();
-        Progress {
-            summary,
-            waiting: counts.waiting,
-            in_flight: counts.in_flight,
-            workers,
-        }
+        Progress { summary, waiting: counts.waiting, in_flight: counts.in_flight, workers }
     }
 }

@@ -51,35 +51,23 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn open(folder: &Path, resume: bool) -> Result<Self, StateError> {
-        let fail = |cause| StateError::Io {
-            folder: folder.to_owned(),
-            cause,
-        };
+        let fail = |cause| StateError::Io { folder: folder.to_owned(), cause };
         let inner = folder.join(".spinneret");
         if resume && !inner.join("frontier").exists() {
-            return Err(StateError::NothingToResume {
-                folder: folder.to_owned(),
-            });
+            return Err(StateError::NothingToResume { folder: folder.to_owned() });
         }
         fs::create_dir_all(&inner).map_err(fail)?;
         let lock = File::create(inner.join("lock")).map_err(fail)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StateError::Busy {
-                    folder: folder.to_owned(),
-                });
+                return Err(StateError::Busy { folder: folder.to_owned() });
             }
             Err(TryLockError::Error(cause)) => return Err(fail(cause)),
         }
-        let state = Self {
-            folder: folder.to_owned(),
-            _lock: lock,
-        };
+        let state = Self { folder: folder.to_owned(), _lock: lock };
         if !resume && state.journal().exists() && !state.is_finished() {
-            return Err(StateError::Unfinished {
-                folder: folder.to_owned(),
-            });
+            return Err(StateError::Unfinished { folder: folder.to_owned() });
         }
         Ok(state)
     }
@@ -104,11 +92,7 @@ impl State {
 
     pub(super) fn set_finished(&self, finished: bool) -> Result<(), StateError> {
         let mark = self.inner("finished");
-        let done = if finished {
-            fs::write(&mark, "")
-        } else {
-            remove_if_there(&mark)
-        };
+        let done = if finished { fs::write(&mark, "") } else { remove_if_there(&mark) };
         done.map_err(|cause| self.io(cause))
     }
 
@@ -117,10 +101,7 @@ impl State {
     }
 
     fn io(&self, cause: io::Error) -> StateError {
-        StateError::Io {
-            folder: self.folder.clone(),
-            cause,
-        }
+        StateError::Io { folder: self.folder.clone(), cause }
     }
 }
 

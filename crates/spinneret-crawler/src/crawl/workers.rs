@@ -35,9 +35,7 @@ pub struct Workers {
 /// What runs in a worker process.
 #[spinneret::task]
 pub async fn crawl_worker(config: WorkerConfig) -> Result<WorkerSummary, String> {
-    worker::run(&config)
-        .await
-        .map_err(|error| error.to_string())
+    worker::run(&config).await.map_err(|error| error.to_string())
 }
 
 impl Workers {
@@ -49,18 +47,10 @@ impl Workers {
     ) -> Result<Self, WorkersError> {
         let workers = options.workers;
         if workers == 0 {
-            return Ok(Self {
-                pool: None,
-                running: Vec::new(),
-            });
+            return Ok(Self { pool: None, running: Vec::new() });
         }
         // Starting waits for the processes to report, and the manager runs on this thread.
-        let start = move || {
-            ProcessPool::builder()
-                .workers(workers)
-                .retries(RESTARTS)
-                .build()
-        };
+        let start = move || ProcessPool::builder().workers(workers).retries(RESTARTS).build();
         let pool = blocking(start).await??;
         let running = (0..workers)
             .map(|number| {
@@ -76,10 +66,7 @@ impl Workers {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| WorkersError::Stopped(error.to_string()))?;
-        Ok(Self {
-            pool: Some(pool),
-            running,
-        })
+        Ok(Self { pool: Some(pool), running })
     }
 
     /// Why no worker is left, once, if that is so before the crawl's queues were closed.
@@ -93,9 +80,7 @@ impl Workers {
             Err(error) => Some(error.to_string()),
             Ok(Ok(_)) => None,
         });
-        Some(WorkersError::Stopped(
-            reason.unwrap_or_else(|| "they found no work".to_owned()),
-        ))
+        Some(WorkersError::Stopped(reason.unwrap_or_else(|| "they found no work".to_owned())))
     }
 
     /// Ends the processes. Once the queues are closed they leave by themselves; those that take

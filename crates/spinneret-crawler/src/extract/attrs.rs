@@ -166,10 +166,7 @@ impl Attr {
         };
         let matters = match tag {
             Tag::A | Tag::Image | Tag::FeImage | Tag::Use => {
-                matches!(
-                    attr,
-                    Self::Href | Self::XlinkHref | Self::Src | Self::Srcset
-                )
+                matches!(attr, Self::Href | Self::XlinkHref | Self::Src | Self::Srcset)
             }
             Tag::AnnotationXml => attr == Self::Encoding,
             Tag::Area | Tag::Base => attr == Self::Href,
@@ -231,8 +228,7 @@ impl Attrs {
 
     /// Whether an attribute has this value, in whatever case.
     pub(super) fn is(&self, attr: Attr, value: &str) -> bool {
-        self.get(attr)
-            .is_some_and(|have| have.trim().eq_ignore_ascii_case(value))
+        self.get(attr).is_some_and(|have| have.trim().eq_ignore_ascii_case(value))
     }
 
     /// The attributes whose names are `wanted`, with their values.
@@ -245,10 +241,7 @@ impl Attrs {
 
     fn value(&self, at: usize) -> &str {
         let start = self.entries[at].1;
-        let end = self
-            .entries
-            .get(at + 1)
-            .map_or(self.values.len(), |next| next.1);
+        let end = self.entries.get(at + 1).map_or(self.values.len(), |next| next.1);
         // The tokenizer reads a `str` and decodes to UTF-8, so that this does not fail.
         std::str::from_utf8(&self.values[start..end]).unwrap_or("")
     }

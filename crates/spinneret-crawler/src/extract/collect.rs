@@ -104,12 +104,7 @@ impl Collector {
             return;
         }
         let index = self.raws.len() as u32; // At most MAX_LINKS.
-        self.raws.push(Raw {
-            start: self.text.len(),
-            len: reference.len(),
-            kind,
-            via,
-        });
+        self.raws.push(Raw { start: self.text.len(), len: reference.len(), kind, via });
         self.text.push_str(reference);
         let (raws, text, hasher) = (&self.raws, &self.text, &self.hasher);
         self.seen.insert_unique(hash, index, |&i| {
@@ -206,38 +201,26 @@ struct Distinct<'a> {
 
 impl<'a> Distinct<'a> {
     fn new(hasher: &'a DefaultHashBuilder, expected: usize) -> Self {
-        Self {
-            found: Vec::new(),
-            seen: HashTable::with_capacity(expected),
-            hasher,
-        }
+        Self { found: Vec::new(), seen: HashTable::with_capacity(expected), hasher }
     }
 
     fn push(&mut self, address: Address, via: Via) {
         let hash = self.hasher.hash_one(address.as_str());
         let found = &self.found;
-        if self
-            .seen
-            .find(hash, |&i| found[i as usize].address == address)
-            .is_some()
-        {
+        if self.seen.find(hash, |&i| found[i as usize].address == address).is_some() {
             return;
         }
         let index = found.len() as u32; // At most MAX_LINKS.
         self.found.push(Found { address, via });
         let (found, hasher) = (&self.found, self.hasher);
-        self.seen.insert_unique(hash, index, |&i| {
-            hasher.hash_one(found[i as usize].address.as_str())
-        });
+        self.seen
+            .insert_unique(hash, index, |&i| hasher.hash_one(found[i as usize].address.as_str()));
     }
 }
 
 fn malformed(out: &mut Extracted, text: &str, cause: AddressError) {
     if out.malformed.len() < MAX_MALFORMED {
-        out.malformed.push(MalformedLink {
-            text: shorten(text),
-            cause,
-        });
+        out.malformed.push(MalformedLink { text: shorten(text), cause });
     }
 }
 

@@ -87,14 +87,7 @@ fn is_space(byte: u8) -> bool {
 
 impl<'a, 'c> Lexer<'a, 'c> {
     fn new(text: &'a str, found: &'c mut Collector) -> Self {
-        Self {
-            text,
-            at: 0,
-            open: Vec::new(),
-            font_blocks: 0,
-            prelude: Prelude::Plain,
-            found,
-        }
+        Self { text, at: 0, open: Vec::new(), font_blocks: 0, prelude: Prelude::Plain, found }
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -118,8 +111,7 @@ impl<'a, 'c> Lexer<'a, 'c> {
                     self.at += 1;
                     let font = self.prelude == Prelude::FontFace;
                     self.font_blocks += usize::from(font);
-                    self.open
-                        .push(if font { Open::FontBlock } else { Open::Block });
+                    self.open.push(if font { Open::FontBlock } else { Open::Block });
                     self.prelude = Prelude::Plain;
                 }
                 b'}' => {
@@ -312,11 +304,7 @@ impl<'a, 'c> Lexer<'a, 'c> {
     fn escape(&mut self) -> Option<char> {
         self.at += 1;
         let rest = &self.text[self.at..];
-        let digits = rest
-            .bytes()
-            .take(6)
-            .take_while(u8::is_ascii_hexdigit)
-            .count();
+        let digits = rest.bytes().take(6).take_while(u8::is_ascii_hexdigit).count();
         if digits > 0 {
             self.at += digits;
             // One white space ends the digits and belongs to them.
@@ -364,8 +352,5 @@ const PRELUDES: &[(&str, Prelude)] = &[
 ];
 
 fn match_name<T: Copy>(name: &str, table: &[(&str, T)]) -> Option<T> {
-    table
-        .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known))
-        .map(|&(_, value)| value)
+    table.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, value)| value)
 }

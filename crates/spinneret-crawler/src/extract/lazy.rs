@@ -108,9 +108,7 @@ pub(super) fn looks_like_address(value: &str, trusted: bool) -> bool {
     if value.is_empty() || value.contains(['{', '}', '<', '>', '"', '\\']) {
         return false;
     }
-    if ["http://", "https://", "//", "/", "./", "../"]
-        .iter()
-        .any(|start| value.starts_with(start))
+    if ["http://", "https://", "//", "/", "./", "../"].iter().any(|start| value.starts_with(start))
     {
         return true;
     }
@@ -142,15 +140,8 @@ mod tests {
 
     #[test]
     fn only_values_that_look_like_addresses_count() {
-        for value in [
-            "/a",
-            "//cdn/a",
-            "https://a/b",
-            "../a",
-            "a.jpg",
-            "img/a.webp?v=1",
-            " a.PNG ",
-        ] {
+        for value in ["/a", "//cdn/a", "https://a/b", "../a", "a.jpg", "img/a.webp?v=1", " a.PNG "]
+        {
             assert!(looks_like_address(value, false), "{value:?}");
         }
         for value in [

@@ -50,10 +50,7 @@ impl Name {
     const MAX: usize = 40;
 
     fn new() -> Self {
-        Self {
-            bytes: [0; Self::MAX],
-            len: 0,
-        }
+        Self { bytes: [0; Self::MAX], len: 0 }
     }
 
     fn push(&mut self, more: &[u8]) {
@@ -184,9 +181,8 @@ impl<'c> Scan<'c> {
             }
             Tag::Template if !foreign => {
                 // A declarative shadow root is part of the page.
-                let shown = ["open", "closed"]
-                    .iter()
-                    .any(|mode| self.attrs.is(Attr::ShadowRootMode, mode));
+                let shown =
+                    ["open", "closed"].iter().any(|mode| self.attrs.is(Attr::ShadowRootMode, mode));
                 if !self.templates.is_empty() || !shown {
                     self.templates.push(self.foreign.len());
                 }

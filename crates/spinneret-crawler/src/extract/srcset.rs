@@ -65,12 +65,9 @@ fn are_valid_descriptors(text: &str) -> bool {
 
 /// A valid floating-point number of the HTML standard that is not negative.
 fn is_float(text: &str) -> bool {
-    text.bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+    text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && !text.starts_with('+')
-        && text
-            .parse::<f64>()
-            .is_ok_and(|value| value.is_finite() && value >= 0.0)
+        && text.parse::<f64>().is_ok_and(|value| value.is_finite() && value >= 0.0)
 }
 
 fn is_space(byte: u8) -> bool {
@@ -98,25 +95,13 @@ mod tests {
             ("a.png, b.png 2x", &["a.png", "b.png"]),
             ("a.png,b.png 2x", &["a.png,b.png"]),
             ("a.png,,, b.png", &["a.png", "b.png"]),
-            (
-                "\n\ta.png\t100w\x0c,\r\nb.png 200w 50h",
-                &["a.png", "b.png"],
-            ),
-            (
-                "data:image/png;base64,AA== 1x, b.png 2x",
-                &["data:image/png;base64,AA==", "b.png"],
-            ),
+            ("\n\ta.png\t100w\x0c,\r\nb.png 200w 50h", &["a.png", "b.png"]),
+            ("data:image/png;base64,AA== 1x, b.png 2x", &["data:image/png;base64,AA==", "b.png"]),
             (
                 "https://i.example/w_100,h_50/a.png 100w, https://i.example/w_200,h_90/a.png 200w",
-                &[
-                    "https://i.example/w_100,h_50/a.png",
-                    "https://i.example/w_200,h_90/a.png",
-                ],
+                &["https://i.example/w_100,h_50/a.png", "https://i.example/w_200,h_90/a.png"],
             ),
-            (
-                "a.png 1.5x, b.png .5x, c.png 1e2x, d.png 0x",
-                &["a.png", "b.png", "c.png", "d.png"],
-            ),
+            ("a.png 1.5x, b.png .5x, c.png 1e2x, d.png 0x", &["a.png", "b.png", "c.png", "d.png"]),
             ("a.png 1x", &["a.png"]),
             ("a.png (x, y) 1x, b.png 1x", &["b.png"]),
             ("a.png calc(1, 2, b.png 1x", &[]),

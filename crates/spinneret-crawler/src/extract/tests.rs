@@ -20,23 +20,14 @@ fn short(list: &[Found]) -> Vec<&str> {
 
 /// Everything found, as `kind via address`, separated by commas.
 fn summary(found: &Extracted) -> String {
-    let lists = [
-        ("page", &found.pages),
-        ("image", &found.images),
-        ("sheet", &found.stylesheets),
-    ];
+    let lists = [("page", &found.pages), ("image", &found.images), ("sheet", &found.stylesheets)];
     let mut out = Vec::new();
     for (kind, list) in lists {
         for (address, link) in short(list).iter().zip(list) {
             out.push(format!("{kind} {} {address}", link.via));
         }
     }
-    out.extend(
-        found
-            .malformed
-            .iter()
-            .map(|link| format!("bad {}", link.text)),
-    );
+    out.extend(found.malformed.iter().map(|link| format!("bad {}", link.text)));
     out.join(", ")
 }
 
@@ -52,29 +43,17 @@ fn every_kind_of_place_is_known() {
         ("<a href=a>", "page anchor dir/a"),
         ("<a href=/x.JPG>", "image anchor x.JPG"),
         ("<a href=x.zip><a href=x.css><a href=x.mp4>", ""),
-        (
-            "<a href=/wiki/File:Cat.jpg>",
-            "page anchor wiki/File:Cat.jpg",
-        ),
+        ("<a href=/wiki/File:Cat.jpg>", "page anchor wiki/File:Cat.jpg"),
         ("<a href=a rel=nofollow>", "page anchor dir/a"),
-        (
-            "<a name=a><a href><a href=''><a href=#b><a href=javascript:c()>",
-            "",
-        ),
-        (
-            "<map><area href=a><area href=b.png></map>",
-            "page area dir/a, image area dir/b.png",
-        ),
+        ("<a name=a><a href><a href=''><a href=#b><a href=javascript:c()>", ""),
+        ("<map><area href=a><area href=b.png></map>", "page area dir/a, image area dir/b.png"),
         ("<frameset><frame src=a></frameset>", "page frame dir/a"),
         ("<iframe src=a>", "page frame dir/a"),
         (
             "<link rel=next href=a><link rel='prev' href=b>",
             "page link_rel dir/a, page link_rel dir/b",
         ),
-        (
-            "<meta http-equiv=Refresh content='0; URL=a'>",
-            "page meta_refresh dir/a",
-        ),
+        ("<meta http-equiv=Refresh content='0; URL=a'>", "page meta_refresh dir/a"),
         ("<img src=a>", "image img_src dir/a"),
         ("<img src=' a '>", "image img_src dir/a"),
         (
@@ -91,14 +70,8 @@ fn every_kind_of_place_is_known() {
 #[test]
 fn so_is_every_kind_of_place_in_heads_and_styles() {
     check(&[
-        (
-            "<video poster=a src=b.mp4><source src=c.mp4></video>",
-            "image poster dir/a",
-        ),
-        (
-            "<input type=IMAGE src=a><input type=text src=b><input src=c>",
-            "image input_image dir/a",
-        ),
+        ("<video poster=a src=b.mp4><source src=c.mp4></video>", "image poster dir/a"),
+        ("<input type=IMAGE src=a><input type=text src=b><input src=c>", "image input_image dir/a"),
         ("<link rel='shortcut ICON' href=a>", "image icon dir/a"),
         (
             "<link rel=apple-touch-icon href=a><link rel=mask-icon href=b><link rel=apple-touch-startup-image href=c>",
@@ -132,22 +105,13 @@ fn so_is_every_kind_of_place_in_heads_and_styles() {
             "image background dir/a, image background dir/b, image background dir/c, image background dir/d, image background dir/e",
         ),
         ("<div background=a>", ""),
-        (
-            "<p style='background:url(\"a.png\")'>",
-            "image css dir/a.png",
-        ),
-        (
-            "<p style='background:url(&quot;a.png&quot;)'>",
-            "image css dir/a.png",
-        ),
+        ("<p style='background:url(\"a.png\")'>", "image css dir/a.png"),
+        ("<p style='background:url(&quot;a.png&quot;)'>", "image css dir/a.png"),
         (
             "<style>@import 'a.css';p{background:url(b.png)}</style>",
             "image css dir/b.png, sheet css_import dir/a.css",
         ),
-        (
-            "<style>p{background:image-set('a.png' 1x)",
-            "image css dir/a.png",
-        ),
+        ("<style>p{background:image-set('a.png' 1x)", "image css dir/a.png"),
         ("<style type=text/less>p{background:url(b.png)}</style>", ""),
         (
             "<link rel=stylesheet href=a><link rel='alternate stylesheet' href=b><link rel=preload as=style href=c>",
@@ -169,10 +133,7 @@ fn so_is_every_kind_of_place_in_heads_and_styles() {
 #[test]
 fn lazy_images_are_found_in_their_attributes() {
     check(&[
-        (
-            "<img src=data:image/gif;base64,AA== data-src=a.jpg>",
-            "image lazy dir/a.jpg",
-        ),
+        ("<img src=data:image/gif;base64,AA== data-src=a.jpg>", "image lazy dir/a.jpg"),
         (
             "<img data-src=image.php?id=1 data-srcset='a 1x, b.png 2x'>",
             "image lazy dir/image.php?id=1, image lazy dir/b.png",
@@ -187,24 +148,12 @@ fn lazy_images_are_found_in_their_attributes() {
             "<div data-bg='url(a.png)'><div data-background-image=\"url('b.png')\">",
             "image css dir/a.png, image css dir/b.png",
         ),
-        (
-            "<div data-style='background-image:url(a.png)'>",
-            "image css dir/a.png",
-        ),
-        (
-            "<a data-full=a.png href=b>",
-            "page anchor dir/b, image lazy dir/a.png",
-        ),
-        (
-            "<div data-src=/widget data-image=12 data-lazy=true data-background=dark>",
-            "",
-        ),
+        ("<div data-style='background-image:url(a.png)'>", "image css dir/a.png"),
+        ("<a data-full=a.png href=b>", "page anchor dir/b, image lazy dir/a.png"),
+        ("<div data-src=/widget data-image=12 data-lazy=true data-background=dark>", ""),
         ("<img data-src='{{ url }}' data-lazy=true>", ""),
         ("<iframe data-src=/a data-poster=/b.png>", "page frame a"),
-        (
-            "<video data-src=/a.mp4 data-poster=/b><script data-src=/c.js></script>",
-            "image lazy b",
-        ),
+        ("<video data-src=/a.mp4 data-poster=/b><script data-src=/c.js></script>", "image lazy b"),
     ]);
 }
 
@@ -217,39 +166,18 @@ fn text_that_is_not_markup_holds_nothing() {
             "image img_src dir/b",
         ),
         ("<!--><img src=a>-->", "image img_src dir/a"),
-        (
-            "<script>'<img src=a>'</script><img src=b>",
-            "image img_src dir/b",
-        ),
+        ("<script>'<img src=a>'</script><img src=b>", "image img_src dir/b"),
         (
             "<script><!-- <script> <img src=a> </script> --></script><img src=b>",
             "image img_src dir/b",
         ),
-        (
-            "<SCRIPT></scripts><img src=a></ScRiPt ><img src=b>",
-            "image img_src dir/b",
-        ),
-        (
-            "<textarea><img src=a></textarea><img src=b>",
-            "image img_src dir/b",
-        ),
-        (
-            "<title><img src=a></title><img src=b>",
-            "image img_src dir/b",
-        ),
+        ("<SCRIPT></scripts><img src=a></ScRiPt ><img src=b>", "image img_src dir/b"),
+        ("<textarea><img src=a></textarea><img src=b>", "image img_src dir/b"),
+        ("<title><img src=a></title><img src=b>", "image img_src dir/b"),
         ("<style></style ><img src=b>", "image img_src dir/b"),
-        (
-            "<style><img src=a></style><img src=b>",
-            "image img_src dir/b",
-        ),
-        (
-            "<iframe><img src=a></iframe><img src=b>",
-            "image img_src dir/b",
-        ),
-        (
-            "<xmp><img src=a></xmp><noembed><img src=a></noembed><img src=b>",
-            "image img_src dir/b",
-        ),
+        ("<style><img src=a></style><img src=b>", "image img_src dir/b"),
+        ("<iframe><img src=a></iframe><img src=b>", "image img_src dir/b"),
+        ("<xmp><img src=a></xmp><noembed><img src=a></noembed><img src=b>", "image img_src dir/b"),
         ("<plaintext><img src=a>", ""),
         ("<p>x < y <img src=b>", "image img_src dir/b"),
         ("</img src=a>", ""),
@@ -262,14 +190,8 @@ fn text_that_is_not_markup_holds_nothing() {
 #[test]
 fn templates_are_no_part_of_the_page() {
     check(&[
-        (
-            "<template><img src=a></template><img src=b>",
-            "image img_src dir/b",
-        ),
-        (
-            "<template><template></template><img src=a></template><img src=b>",
-            "image img_src dir/b",
-        ),
+        ("<template><img src=a></template><img src=b>", "image img_src dir/b"),
+        ("<template><template></template><img src=a></template><img src=b>", "image img_src dir/b"),
         (
             "<template><base href=/x/><style>p{a:url(a.png)}</style></template><img src=b>",
             "image img_src dir/b",
@@ -294,14 +216,8 @@ fn attributes_are_read_as_browsers_do() {
         ("<img/src=a/>", "image img_src dir/a/"),
         ("<img src=a src=b>", "image img_src dir/a"),
         ("<img src=\"a\"alt=b>", "image img_src dir/a"),
-        (
-            "<a href='?a=1&amp;b=2'>",
-            "page anchor dir/page.html?a=1&b=2",
-        ),
-        (
-            "<a href='?a=1&b=2&copy=3&copy;'>",
-            "page anchor dir/page.html?a=1&b=2&copy=3%C2%A9",
-        ),
+        ("<a href='?a=1&amp;b=2'>", "page anchor dir/page.html?a=1&b=2"),
+        ("<a href='?a=1&b=2&copy=3&copy;'>", "page anchor dir/page.html?a=1&b=2&copy=3%C2%A9"),
         ("<a href='&#x61;&#98;&Uuml;'>", "page anchor dir/ab%C3%9C"),
         ("<a href=\"a\nb\">", "page anchor dir/ab"),
         ("<img src='a\0b'>", "image img_src dir/a%EF%BF%BDb"),
@@ -321,31 +237,16 @@ fn svg_and_mathml_inside_a_page_have_their_own_rules() {
             "<svg><a xlink:href=a></a><use href=s.svg#i /><use href=#j /></svg>",
             "page anchor dir/a, image svg_image dir/s.svg",
         ),
-        (
-            "<svg><style><![CDATA[p{a:url(a.png)}]]></style></svg>",
-            "image css dir/a.png",
-        ),
-        (
-            "<svg><style/><title/><script/></svg><img src=a>",
-            "image img_src dir/a",
-        ),
-        (
-            "<svg><title><img src=a></title></svg>",
-            "image img_src dir/a",
-        ),
+        ("<svg><style><![CDATA[p{a:url(a.png)}]]></style></svg>", "image css dir/a.png"),
+        ("<svg><style/><title/><script/></svg><img src=a>", "image img_src dir/a"),
+        ("<svg><title><img src=a></title></svg>", "image img_src dir/a"),
         (
             "<svg><foreignObject><img src=a><svg><image href=b /></svg><img src=c></foreignObject><image href=d /></svg>",
             "image img_src dir/a, image svg_image dir/b, image img_src dir/c, image svg_image dir/d",
         ),
         ("<svg><image src=a></svg>", ""),
-        (
-            "<svg><path><img src=a><script>'<img src=b>'</script>",
-            "image img_src dir/a",
-        ),
-        (
-            "<div><svg></div><script>'<img src=a>'</script><img src=b>",
-            "image img_src dir/b",
-        ),
+        ("<svg><path><img src=a><script>'<img src=b>'</script>", "image img_src dir/a"),
+        ("<div><svg></div><script>'<img src=a>'</script><img src=b>", "image img_src dir/b"),
         ("<svg><![CDATA[<img src=a>]]></svg>", ""),
         (
             "<math><mtext><img src=a></mtext><annotation-xml encoding=text/html><img src=b></annotation-xml></math>",
@@ -368,18 +269,9 @@ fn a_base_element_moves_all_links_even_earlier_ones() {
             "page anchor http://other/d/a, page anchor http://other/b",
         ),
         ("<base href='data:,x'><img src=a>", "image img_src dir/a"),
-        (
-            "<base target=x><base href=x/><img src=a>",
-            "image img_src dir/x/a",
-        ),
-        (
-            "<base href='http://['><img src=a>",
-            "image img_src dir/a, bad http://[",
-        ),
-        (
-            "<base href=/x/><p style='a:url(a.png)'>",
-            "image css x/a.png",
-        ),
+        ("<base target=x><base href=x/><img src=a>", "image img_src dir/x/a"),
+        ("<base href='http://['><img src=a>", "image img_src dir/a, bad http://["),
+        ("<base href=/x/><p style='a:url(a.png)'>", "image css x/a.png"),
     ]);
 }
 
@@ -390,10 +282,7 @@ fn an_iframe_may_hold_its_page_in_an_attribute() {
             "<iframe srcdoc='<img src=a><style>p{b:url(b.png)}</style><base href=/x/>'></iframe>",
             "image img_src x/a, image css x/b.png",
         ),
-        (
-            "<iframe srcdoc=\"<iframe srcdoc='<img src=a>'>\">",
-            "image img_src dir/a",
-        ),
+        ("<iframe srcdoc=\"<iframe srcdoc='<img src=a>'>\">", "image img_src dir/a"),
     ]);
     let mut text = "<img src=deep>".to_owned();
     for _ in 0..5 {
@@ -446,26 +335,14 @@ fn svg_documents_refer_to_images_pages_and_sheets() {
     assert_eq!(short(&found.stylesheets), ["dir/a.css", "dir/b.css"]);
     assert_eq!(
         short(&found.images),
-        [
-            "dir/m.svg",
-            "dir/c.png",
-            "dir/d.png",
-            "dir/e.png",
-            "dir/f.png"
-        ]
+        ["dir/m.svg", "dir/c.png", "dir/d.png", "dir/e.png", "dir/f.png"]
     );
     assert_eq!(short(&found.pages), ["dir/page.html"]);
 }
 
 #[test]
 fn links_are_named_alike_in_all_forms() {
-    for via in [
-        Via::Anchor,
-        Via::ImgSrc,
-        Via::MetaImage,
-        Via::CssImport,
-        Via::SvgImage,
-    ] {
+    for via in [Via::Anchor, Via::ImgSrc, Via::MetaImage, Via::CssImport, Via::SvgImage] {
         assert_eq!(serde_json::to_string(&via).unwrap(), format!("\"{via}\""));
     }
 }

@@ -24,26 +24,16 @@ pub(super) fn classify(error: &reqwest::Error) -> Problem {
             () => Cause::Connection,
         });
     // The outermost message repeats the address, which the failure names anyway.
-    let detail = chain
-        .iter()
-        .skip(1)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>();
-    let detail = if detail.is_empty() {
-        error.to_string()
-    } else {
-        detail.join(": ")
-    };
+    let detail = chain.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+    let detail = if detail.is_empty() { error.to_string() } else { detail.join(": ") };
     Problem::new(cause, detail)
 }
 
 fn resolve_cause(error: &(dyn Error + 'static)) -> Option<Cause> {
-    error
-        .downcast_ref::<ResolveError>()
-        .map(|error| match error {
-            ResolveError::Unresolvable { .. } => Cause::UnresolvableHost,
-            ResolveError::Private { .. } => Cause::PrivateAddress,
-        })
+    error.downcast_ref::<ResolveError>().map(|error| match error {
+        ResolveError::Unresolvable { .. } => Cause::UnresolvableHost,
+        ResolveError::Private { .. } => Cause::PrivateAddress,
+    })
 }
 
 fn hyper_cause(error: &(dyn Error + 'static)) -> Option<Cause> {

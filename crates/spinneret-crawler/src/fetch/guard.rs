@@ -66,11 +66,9 @@ impl Resolve for GuardedResolver {
                 .collect();
             match (public.is_empty(), found.first()) {
                 (false, _) => Ok(Box::new(public.into_iter()) as Addrs),
-                (true, Some(address)) => Err(ResolveError::Private {
-                    host,
-                    address: address.ip(),
+                (true, Some(address)) => {
+                    Err(ResolveError::Private { host, address: address.ip() }.into())
                 }
-                .into()),
                 (true, None) => Err(ResolveError::Unresolvable {
                     host,
                     cause: "the name has no address".to_owned(),
@@ -200,14 +198,8 @@ mod tests {
 
     #[test]
     fn a_literal_private_host_is_refused_before_any_connection() {
-        assert_eq!(
-            check_literal("[::1]").unwrap_err().cause,
-            Cause::PrivateAddress
-        );
-        assert_eq!(
-            check_literal("192.168.0.1").unwrap_err().cause,
-            Cause::PrivateAddress
-        );
+        assert_eq!(check_literal("[::1]").unwrap_err().cause, Cause::PrivateAddress);
+        assert_eq!(check_literal("192.168.0.1").unwrap_err().cause, Cause::PrivateAddress);
         assert_eq!(check_literal("example.org"), Ok(()));
         assert_eq!(check_literal("9.9.9.9"), Ok(()));
     }

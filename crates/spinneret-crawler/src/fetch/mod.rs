@@ -123,12 +123,7 @@ impl Fetcher {
         let unframed = response.version() <= Version::HTTP_11
             && !headers.contains_key(CONTENT_LENGTH)
             && !headers.contains_key(TRANSFER_ENCODING);
-        let mut body = Body {
-            response,
-            limit,
-            read: 0,
-            unframed,
-        };
+        let mut body = Body { response, limit, read: 0, unframed };
         if status.is_redirection() && status.as_u16() != 304 {
             let target = body.redirect_target(address);
             body.drain().await;
@@ -163,15 +158,12 @@ impl Fetcher {
                         break;
                     }
                 }
-                Ok(RobotsAnswer::Text(
-                    String::from_utf8_lossy(&text).into_owned(),
-                ))
+                Ok(RobotsAnswer::Text(String::from_utf8_lossy(&text).into_owned()))
             }
             // 429 is the one 4xx that is about us rather than about the file.
-            Err(Problem {
-                cause: Cause::Http(status @ 400..=499),
-                ..
-            }) if status != 429 => Ok(RobotsAnswer::Text(String::new())),
+            Err(Problem { cause: Cause::Http(status @ 400..=499), .. }) if status != 429 => {
+                Ok(RobotsAnswer::Text(String::new()))
+            }
             Err(problem) => Err(problem),
         }
     }
@@ -242,11 +234,7 @@ impl Body {
     }
 
     async fn chunk_unlimited(&mut self) -> Result<Option<Bytes>, Problem> {
-        let chunk = self
-            .response
-            .chunk()
-            .await
-            .map_err(|error| failure::classify(&error))?;
+        let chunk = self.response.chunk().await.map_err(|error| failure::classify(&error))?;
         self.read += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         Ok(chunk)
     }
@@ -261,9 +249,9 @@ impl Body {
         let location = String::from_utf8_lossy(location.as_bytes());
         match from.join(&location) {
             Ok(Some(target)) => Ok(target),
-            Ok(None) => Err(invalid(format!(
-                "redirect to {location:?}, which is not a web address"
-            ))),
+            Ok(None) => {
+                Err(invalid(format!("redirect to {location:?}, which is not a web address")))
+            }
             Err(error) => Err(invalid(format!("redirect to {location:?}: {error}"))),
         }
     }

@@ -43,9 +43,7 @@ impl Frontier {
                 self.hosts.list(host);
                 Ok(())
             }
-            Outcome::Read {
-                links, problems, ..
-            } => {
+            Outcome::Read { links, problems, .. } => {
                 let found = self.journal.read(id)?;
                 self.note_problems(&found, problems)?;
                 self.add_links(id, depth, &links, now)?;
@@ -54,10 +52,7 @@ impl Frontier {
                 }
                 self.end(id, kind == Kind::Page)
             }
-            Outcome::OtherType {
-                content_type,
-                image,
-            } => {
+            Outcome::OtherType { content_type, image } => {
                 let found = self.journal.read(id)?;
                 if image {
                     if let Ok(address) = Address::parse(&found.url) {
@@ -73,11 +68,7 @@ impl Frontier {
             Outcome::Saved(image) => {
                 let found = self.journal.read(id)?;
                 let page = self.url_of(found.page)?;
-                self.events.push(Event::Saved {
-                    url: found.url,
-                    page,
-                    image,
-                });
+                self.events.push(Event::Saved { url: found.url, page, image });
                 self.end(id, false)
             }
             Outcome::Redirected { to } => self.redirect(id, flight, &to, now),
@@ -88,8 +79,7 @@ impl Frontier {
                     let backoff = self.options.retry_delay * 2u32.pow((*attempts - 1).min(10));
                     self.in_flight.remove(&id);
                     // A host waits for its robots.txt: everything there depends on it.
-                    self.later
-                        .push(Reverse((now + backoff, id, host, kind.is_image())));
+                    self.later.push(Reverse((now + backoff, id, host, kind.is_image())));
                     Ok(())
                 } else {
                     self.fail(id, problem)
@@ -124,12 +114,7 @@ impl Frontier {
                 Some(address) => (address.clone(), Some(found.url.clone())),
                 None => (found.url.clone(), found_on.clone()),
             };
-            self.events.push(Event::Failed {
-                url,
-                kind: found.kind,
-                page,
-                problem,
-            });
+            self.events.push(Event::Failed { url, kind: found.kind, page, problem });
         }
         Ok(())
     }
@@ -190,10 +175,8 @@ impl Frontier {
                 return self.end(id, false);
             }
             // Its target is a page of its own right, and may be known as one already.
-            let (from, to) = (
-                Address::parse(&start).map_or(0, |start| key(&start, kind)),
-                key(&target, kind),
-            );
+            let (from, to) =
+                (Address::parse(&start).map_or(0, |start| key(&start, kind)), key(&target, kind));
             if !self.seen.insert(to) {
                 if self.leads_back(from, to) {
                     let detail = format!("redirects in a circle by way of {target}");
@@ -242,12 +225,7 @@ impl Frontier {
         }
         let found = self.journal.read(id)?;
         let page = self.url_of(found.page)?;
-        self.events.push(Event::Failed {
-            url: found.url,
-            kind,
-            page,
-            problem,
-        });
+        self.events.push(Event::Failed { url: found.url, kind, page, problem });
         self.end(id, false)
     }
 
@@ -264,12 +242,7 @@ impl Frontier {
         if flight.kind == Kind::Page {
             // The pages it redirected to are known from here on, after a restart too.
             for url in hops {
-                let hop = Found {
-                    kind: flight.kind,
-                    depth: flight.depth,
-                    page: Some(id),
-                    url,
-                };
+                let hop = Found { kind: flight.kind, depth: flight.depth, page: Some(id), url };
                 let hop = self.journal.found(&hop);
                 self.journal.ended(hop, false);
             }

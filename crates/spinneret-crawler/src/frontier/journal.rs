@@ -78,10 +78,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Starts an empty journal in place of any other.
     pub(super) fn create(path: &Path) -> Result<Self, JournalError> {
-        let fail = |cause| JournalError::Io {
-            path: path.to_owned(),
-            cause,
-        };
+        let fail = |cause| JournalError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new()
             .create(true)
             .truncate(true)
@@ -91,25 +88,13 @@ impl Journal {
             .map_err(fail)?;
         file.write_all_at(HEADER.as_bytes(), 0).map_err(fail)?;
         let written = HEADER.len() as u64;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            written,
-            buffer: Vec::new(),
-        })
+        Ok(Self { path: path.to_owned(), file, written, buffer: Vec::new() })
     }
 
     /// Opens a journal to go on, giving each of its lines to `visit`.
     pub(super) fn open(path: &Path, mut visit: impl FnMut(Line)) -> Result<Self, JournalError> {
-        let fail = |cause| JournalError::Io {
-            path: path.to_owned(),
-            cause,
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(fail)?;
+        let fail = |cause| JournalError::Io { path: path.to_owned(), cause };
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
         let mut lines = BufReader::new(&file);
         let mut line = Vec::new();
         let mut offset = 0;
@@ -121,35 +106,23 @@ impl Journal {
             }
             if offset == 0 {
                 if line != HEADER.trim_end().as_bytes() {
-                    return Err(JournalError::Foreign {
-                        path: path.to_owned(),
-                    });
+                    return Err(JournalError::Foreign { path: path.to_owned() });
                 }
             } else {
                 let text = str::from_utf8(&line).ok();
-                let parsed = text.and_then(|text| parse(offset, text)).ok_or_else(|| {
-                    JournalError::Damaged {
-                        path: path.to_owned(),
-                        offset,
-                    }
-                })?;
+                let parsed = text
+                    .and_then(|text| parse(offset, text))
+                    .ok_or_else(|| JournalError::Damaged { path: path.to_owned(), offset })?;
                 visit(parsed);
             }
             offset += length as u64;
         }
         if offset == 0 {
-            return Err(JournalError::Foreign {
-                path: path.to_owned(),
-            });
+            return Err(JournalError::Foreign { path: path.to_owned() });
         }
         // What follows the last whole line was being written when everything ended.
         file.set_len(offset).map_err(fail)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            written: offset,
-            buffer: Vec::new(),
-        })
+        Ok(Self { path: path.to_owned(), file, written: offset, buffer: Vec::new() })
     }
 
     /// Adds an address; its number.
@@ -184,10 +157,7 @@ impl Journal {
             let mut at = id;
             while line.len() < MAX_LINE && !line.contains(&b'\n') {
                 let wanted = chunk.len().min((self.written - at) as usize);
-                let read = self
-                    .file
-                    .read_at(&mut chunk[..wanted], at)
-                    .map_err(|c| self.io(c))?;
+                let read = self.file.read_at(&mut chunk[..wanted], at).map_err(|c| self.io(c))?;
                 if read == 0 {
                     break;
                 }
@@ -196,24 +166,16 @@ impl Journal {
             }
         }
         let end = line.iter().position(|&byte| byte == b'\n').unwrap_or(0);
-        match str::from_utf8(&line[..end])
-            .ok()
-            .and_then(|text| parse(id, text))
-        {
+        match str::from_utf8(&line[..end]).ok().and_then(|text| parse(id, text)) {
             Some(Line::Found(_, found)) => Ok(found),
-            _ => Err(JournalError::Damaged {
-                path: self.path.clone(),
-                offset: id,
-            }),
+            _ => Err(JournalError::Damaged { path: self.path.clone(), offset: id }),
         }
     }
 
     /// Writes what was gathered, so that it survives the end of this process.
     pub(super) fn flush(&mut self) -> Result<(), JournalError> {
         if !self.buffer.is_empty() {
-            self.file
-                .write_all_at(&self.buffer, self.written)
-                .map_err(|cause| self.io(cause))?;
+            self.file.write_all_at(&self.buffer, self.written).map_err(|cause| self.io(cause))?;
             self.written += self.buffer.len() as u64;
             self.buffer.clear();
         }
@@ -234,10 +196,7 @@ impl Journal {
     }
 
     fn io(&self, cause: io::Error) -> JournalError {
-        JournalError::Io {
-            path: self.path.clone(),
-            cause,
-        }
+        JournalError::Io { path: self.path.clone(), cause }
     }
 }
 
@@ -245,10 +204,7 @@ fn parse(offset: u64, line: &str) -> Option<Line> {
     let (head, rest) = line.split_once(' ')?;
     let kind = match head {
         "-p" | "-x" => {
-            return Some(Line::Ended {
-                id: rest.parse().ok()?,
-                page: head == "-p",
-            });
+            return Some(Line::Ended { id: rest.parse().ok()?, page: head == "-p" });
         }
         "+r" => Kind::Robots,
         "+p" => Kind::Page,
@@ -260,15 +216,7 @@ fn parse(offset: u64, line: &str) -> Option<Line> {
     let (page, url) = rest.split_once(' ')?;
     let page: u64 = page.parse().ok()?;
     let page = (page != 0).then_some(page);
-    Some(Line::Found(
-        offset,
-        Found {
-            kind,
-            depth: depth.parse().ok()?,
-            page,
-            url: url.to_owned(),
-        },
-    ))
+    Some(Line::Found(offset, Found { kind, depth: depth.parse().ok()?, page, url: url.to_owned() }))
 }
 
 #[cfg(test)]
@@ -276,12 +224,7 @@ mod tests {
     use super::*;
 
     fn found(url: &str, page: Option<u64>) -> Found {
-        Found {
-            kind: Kind::Image,
-            depth: 3,
-            page,
-            url: url.to_owned(),
-        }
+        Found { kind: Kind::Image, depth: 3, page, url: url.to_owned() }
     }
 
     #[test]
@@ -293,16 +236,10 @@ mod tests {
         let second = journal.found(&found("http://a/b", Some(first)));
         for _ in 0..2 {
             assert_eq!(journal.read(first).unwrap(), long);
-            assert_eq!(
-                journal.read(second).unwrap(),
-                found("http://a/b", Some(first))
-            );
+            assert_eq!(journal.read(second).unwrap(), found("http://a/b", Some(first)));
             journal.flush().unwrap();
         }
-        assert!(matches!(
-            journal.read(second + 1),
-            Err(JournalError::Damaged { .. })
-        ));
+        assert!(matches!(journal.read(second + 1), Err(JournalError::Damaged { .. })));
         assert!(journal.read(u64::MAX).is_err());
     }
 
@@ -321,13 +258,7 @@ mod tests {
             let mut lines = Vec::new();
             let mut again = Journal::open(&path, |line| lines.push(line)).unwrap();
             assert_eq!(lines.len(), 2, "cut at {cut}");
-            assert_eq!(
-                lines[1],
-                Line::Ended {
-                    id: first,
-                    page: true
-                }
-            );
+            assert_eq!(lines[1], Line::Ended { id: first, page: true });
             assert_eq!(again.found(&found("http://a/3", None)), second);
             assert_eq!(again.read(second).unwrap().url, "http://a/3");
         }
@@ -354,19 +285,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         std::fs::write(&path, "my notes\nmore").unwrap();
-        assert!(matches!(
-            Journal::open(&path, |_| {}),
-            Err(JournalError::Foreign { .. })
-        ));
+        assert!(matches!(Journal::open(&path, |_| {}), Err(JournalError::Foreign { .. })));
         std::fs::write(&path, format!("{HEADER}+z 0 0 x\n")).unwrap();
-        assert!(matches!(
-            Journal::open(&path, |_| {}),
-            Err(JournalError::Damaged { .. })
-        ));
-        assert!(
-            std::fs::read_to_string(&path)
-                .unwrap()
-                .ends_with("+z 0 0 x\n")
-        );
+        assert!(matches!(Journal::open(&path, |_| {}), Err(JournalError::Damaged { .. })));
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("+z 0 0 x\n"));
     }
 }

@@ -269,12 +269,7 @@ impl Frontier {
         if !self.seen.insert(key(address, kind)) {
             return Ok(false);
         }
-        let id = self.journal.found(&Found {
-            kind,
-            depth,
-            page,
-            url: address.as_str().to_owned(),
-        });
+        let id = self.journal.found(&Found { kind, depth, page, url: address.as_str().to_owned() });
         self.images_found += u64::from(kind.is_image());
         self.enqueue(id, address, kind, depth, now);
         Ok(true)
@@ -309,21 +304,10 @@ impl Frontier {
                 let host = address.host().trim_matches(['[', ']']);
                 host == "localhost" || host.parse().is_ok_and(fetch::is_private)
             };
-            let delay = options.delay.unwrap_or_else(|| {
-                if private() {
-                    Duration::ZERO
-                } else {
-                    DEFAULT_DELAY
-                }
-            });
-            (
-                delay,
-                if options.obey_robots {
-                    Robots::Unknown
-                } else {
-                    Robots::Ignored
-                },
-            )
+            let delay = options
+                .delay
+                .unwrap_or_else(|| if private() { Duration::ZERO } else { DEFAULT_DELAY });
+            (delay, if options.obey_robots { Robots::Unknown } else { Robots::Ignored })
         })
     }
 
@@ -423,10 +407,7 @@ impl Frontier {
     /// The job for an address, or none if the host's robots.txt forbids it.
     fn job(&mut self, id: u64, host: HostId) -> Result<Option<Job>, JournalError> {
         let found = self.journal.read(id)?;
-        let hop = self
-            .redirects
-            .get(&id)
-            .and_then(|hops| hops.last().cloned());
+        let hop = self.redirects.get(&id).and_then(|hops| hops.last().cloned());
         let url = hop.as_ref().unwrap_or(&found.url);
         let attempt = self.fly(id, found.kind, found.depth, host);
         let refused = match &self.hosts.get(host).robots {
@@ -448,20 +429,11 @@ impl Frontier {
             Some(hop) => (hop, found.url),
             None => (found.url, String::new()),
         };
-        Ok(Some(Job {
-            id,
-            kind: found.kind,
-            url,
-            origin,
-            page,
-            follow,
-            attempt,
-        }))
+        Ok(Some(Job { id, kind: found.kind, url, origin, page, follow, attempt }))
     }
 
     fn url_of(&mut self, page: Option<u64>) -> Result<Option<String>, JournalError> {
-        page.map(|page| Ok(self.journal.read(page)?.url))
-            .transpose()
+        page.map(|page| Ok(self.journal.read(page)?.url)).transpose()
     }
 
     /// Once no page of this level is left, those of the next one have their turn.

@@ -5,10 +5,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::job::{Link, Outcome, Report, SavedImage};
 
-const ALL: Room = Room {
-    links: 1000,
-    images: 1000,
-};
+const ALL: Room = Room { links: 1000, images: 1000 };
 
 fn options() -> FrontierOptions {
     FrontierOptions {
@@ -35,15 +32,9 @@ impl Rig {
         let mut frontier = Frontier::create(&folder.path().join("journal"), options).unwrap();
         let now = Instant::now();
         for seed in seeds {
-            frontier
-                .add_seed(&Address::parse(seed).unwrap(), Kind::Page, now)
-                .unwrap();
+            frontier.add_seed(&Address::parse(seed).unwrap(), Kind::Page, now).unwrap();
         }
-        Self {
-            folder,
-            frontier,
-            now,
-        }
+        Self { folder, frontier, now }
     }
 
     fn journal(&self) -> PathBuf {
@@ -74,21 +65,8 @@ impl Rig {
     }
 
     fn read(&mut self, id: u64, links: &[(&str, Kind)]) {
-        let links = links
-            .iter()
-            .map(|&(url, kind)| Link {
-                url: url.to_owned(),
-                kind,
-            })
-            .collect();
-        self.report(
-            id,
-            Outcome::Read {
-                bytes: 1,
-                links,
-                problems: Vec::new(),
-            },
-        );
+        let links = links.iter().map(|&(url, kind)| Link { url: url.to_owned(), kind }).collect();
+        self.report(id, Outcome::Read { bytes: 1, links, problems: Vec::new() });
     }
 
     fn fail(&mut self, id: u64, cause: Cause) {
@@ -104,11 +82,7 @@ impl Rig {
             Event::Failed { url, problem, .. } => Some((url, problem.cause)),
             _ => None,
         };
-        self.frontier
-            .take_events()
-            .into_iter()
-            .filter_map(failed)
-            .collect()
+        self.frontier.take_events().into_iter().filter_map(failed).collect()
     }
 
     /// Everything ends, and the same journal is opened again, as after kill -9.
@@ -143,17 +117,10 @@ fn an_address_is_handed_out_once_however_often_it_is_found() {
     let seed = rig.one();
     rig.read(
         seed.id,
-        &[
-            ("http://a/", Kind::Page),
-            ("http://a/x", Kind::Page),
-            ("http://a/x", Kind::Page),
-        ],
+        &[("http://a/", Kind::Page), ("http://a/x", Kind::Page), ("http://a/x", Kind::Page)],
     );
     let next = rig.one();
-    assert_eq!(
-        (next.url.as_str(), next.page.as_deref()),
-        ("http://a/x", Some("http://a/"))
-    );
+    assert_eq!((next.url.as_str(), next.page.as_deref()), ("http://a/x", Some("http://a/")));
     assert_eq!(rig.frontier.counts().in_flight, 1);
     rig.read(next.id, &[]);
     assert!(rig.frontier.is_finished());
@@ -163,10 +130,7 @@ fn an_address_is_handed_out_once_however_often_it_is_found() {
 fn one_address_can_be_a_page_and_an_image() {
     let mut rig = Rig::new(options(), &["http://a/"]);
     let seed = rig.one();
-    rig.read(
-        seed.id,
-        &[("http://a/x", Kind::Page), ("http://a/x", Kind::Image)],
-    );
+    rig.read(seed.id, &[("http://a/x", Kind::Page), ("http://a/x", Kind::Image)]);
     let kinds: HashSet<Kind> = rig.jobs().into_iter().map(|job| job.kind).collect();
     assert_eq!(kinds, HashSet::from([Kind::Page, Kind::Image]));
     assert_eq!(rig.frontier.counts().images_found, 1);
@@ -183,12 +147,7 @@ fn a_second_report_of_a_job_counts_for_nothing_but_its_links() {
     assert_eq!(rig.urls(), ["http://a/late"]);
     // Numbers that nobody handed out are ignored, too.
     rig.read(12345, &[("http://a/bogus", Kind::Page)]);
-    rig.report(
-        u64::MAX,
-        Outcome::Robots {
-            body: String::new(),
-        },
-    );
+    rig.report(u64::MAX, Outcome::Robots { body: String::new() });
     assert_eq!(rig.urls(), Vec::<String>::new());
 }
 
@@ -196,10 +155,7 @@ fn a_second_report_of_a_job_counts_for_nothing_but_its_links() {
 fn pages_stay_in_scope_and_images_need_not() {
     let mut rig = Rig::new(options(), &["http://a/"]);
     let seed = rig.one();
-    rig.read(
-        seed.id,
-        &[("http://b/", Kind::Page), ("http://b/x.png", Kind::Image)],
-    );
+    rig.read(seed.id, &[("http://b/", Kind::Page), ("http://b/x.png", Kind::Image)]);
     assert_eq!(rig.urls(), ["http://b/x.png"]);
 }
 
@@ -209,85 +165,37 @@ fn a_seed_that_redirects_to_another_host_takes_the_scope_along() {
     let seed = rig.one();
     rig.redirect(seed.id, "http://www.a.org/");
     let moved = rig.one();
-    assert_eq!(
-        (moved.id, moved.url.as_str()),
-        (seed.id, "http://www.a.org/")
-    );
-    rig.read(
-        moved.id,
-        &[
-            ("http://www.a.org/x", Kind::Page),
-            ("http://c.org/", Kind::Page),
-        ],
-    );
+    assert_eq!((moved.id, moved.url.as_str()), (seed.id, "http://www.a.org/"));
+    rig.read(moved.id, &[("http://www.a.org/x", Kind::Page), ("http://c.org/", Kind::Page)]);
     assert_eq!(rig.urls(), ["http://www.a.org/x"]);
 }
 
 #[test]
 fn robots_txt_comes_first_and_is_obeyed() {
-    let mut rig = Rig::new(
-        FrontierOptions {
-            obey_robots: true,
-            ..options()
-        },
-        &["http://a/"],
-    );
+    let mut rig = Rig::new(FrontierOptions { obey_robots: true, ..options() }, &["http://a/"]);
     let robots = rig.one();
-    assert_eq!(
-        (robots.kind, robots.url.as_str()),
-        (Kind::Robots, "http://a/robots.txt")
-    );
+    assert_eq!((robots.kind, robots.url.as_str()), (Kind::Robots, "http://a/robots.txt"));
     assert!(rig.jobs().is_empty());
-    rig.report(
-        robots.id,
-        Outcome::Robots {
-            body: "User-agent: *\nDisallow: /no\n".to_owned(),
-        },
-    );
+    rig.report(robots.id, Outcome::Robots { body: "User-agent: *\nDisallow: /no\n".to_owned() });
     let seed = rig.one();
-    rig.read(
-        seed.id,
-        &[
-            ("http://a/no/x.png", Kind::Image),
-            ("http://a/yes", Kind::Page),
-        ],
-    );
+    rig.read(seed.id, &[("http://a/no/x.png", Kind::Image), ("http://a/yes", Kind::Page)]);
     assert_eq!(rig.urls(), ["http://a/yes"]);
-    assert_eq!(
-        rig.causes(),
-        [("http://a/no/x.png".to_owned(), Cause::Robots)]
-    );
+    assert_eq!(rig.causes(), [("http://a/no/x.png".to_owned(), Cause::Robots)]);
 }
 
 #[test]
 fn rules_for_our_own_name_win_over_those_for_all() {
-    let mut rig = Rig::new(
-        FrontierOptions {
-            obey_robots: true,
-            ..options()
-        },
-        &["http://a/x?y"],
-    );
+    let mut rig = Rig::new(FrontierOptions { obey_robots: true, ..options() }, &["http://a/x?y"]);
     let robots = rig.one();
     let body = "User-agent: *\nDisallow: /\n\nUser-agent: Spinneret\nDisallow: /z\nAllow: /x?y\n";
-    rig.report(
-        robots.id,
-        Outcome::Robots {
-            body: body.to_owned(),
-        },
-    );
+    rig.report(robots.id, Outcome::Robots { body: body.to_owned() });
     assert_eq!(rig.urls(), ["http://a/x?y"]);
 }
 
 #[test]
 fn a_robots_txt_that_cannot_be_had_fails_its_host_with_the_true_cause() {
-    let mut rig = Rig::new(
-        FrontierOptions {
-            obey_robots: true,
-            ..options()
-        },
-        &["http://a/", "http://a/x"],
-    );
+    let mut rig =
+        Rig::new(FrontierOptions { obey_robots: true, ..options() }, &["http://a/", "http://a/x"]);
     let robots = rig.one();
     rig.fail(robots.id, Cause::UnresolvableHost);
     assert!(rig.jobs().is_empty());
@@ -298,13 +206,7 @@ fn a_robots_txt_that_cannot_be_had_fails_its_host_with_the_true_cause() {
 
 #[test]
 fn a_robots_txt_is_tried_again_and_may_redirect() {
-    let mut rig = Rig::new(
-        FrontierOptions {
-            obey_robots: true,
-            ..options()
-        },
-        &["http://a/"],
-    );
+    let mut rig = Rig::new(FrontierOptions { obey_robots: true, ..options() }, &["http://a/"]);
     let robots = rig.one();
     rig.fail(robots.id, Cause::Timeout);
     assert!(rig.jobs().is_empty() && !rig.frontier.is_finished());
@@ -313,34 +215,20 @@ fn a_robots_txt_is_tried_again_and_may_redirect() {
     assert_eq!(again.id, robots.id);
     rig.redirect(again.id, "http://b/robots.txt");
     let moved = rig.one();
-    assert_eq!(
-        (moved.id, moved.url.as_str()),
-        (robots.id, "http://b/robots.txt")
-    );
-    rig.report(
-        moved.id,
-        Outcome::Robots {
-            body: String::new(),
-        },
-    );
+    assert_eq!((moved.id, moved.url.as_str()), (robots.id, "http://b/robots.txt"));
+    rig.report(moved.id, Outcome::Robots { body: String::new() });
     assert_eq!(rig.urls(), ["http://a/"]);
 }
 
 #[test]
 fn with_a_pause_a_host_gets_one_request_at_a_time_and_others_do_not_wait() {
     let pause = Duration::from_secs(1);
-    let paced = FrontierOptions {
-        delay: Some(pause),
-        ..options()
-    };
+    let paced = FrontierOptions { delay: Some(pause), ..options() };
     let mut rig = Rig::new(paced, &["http://a/1", "http://a/2", "http://b/1"]);
     let first: Vec<Job> = rig.jobs();
     assert_eq!(first.len(), 2);
     rig.now += pause * 5;
-    assert!(
-        rig.jobs().is_empty(),
-        "a request is under way at both hosts"
-    );
+    assert!(rig.jobs().is_empty(), "a request is under way at both hosts");
     rig.read(first[0].id, &[]);
     assert!(rig.jobs().is_empty());
     rig.now += pause;
@@ -349,11 +237,8 @@ fn with_a_pause_a_host_gets_one_request_at_a_time_and_others_do_not_wait() {
 
 #[test]
 fn the_pause_runs_from_the_end_of_a_request_and_crawl_delay_lengthens_it() {
-    let paced = FrontierOptions {
-        delay: Some(Duration::from_secs(1)),
-        obey_robots: true,
-        ..options()
-    };
+    let paced =
+        FrontierOptions { delay: Some(Duration::from_secs(1)), obey_robots: true, ..options() };
     let mut rig = Rig::new(paced, &["http://a/1", "http://a/2"]);
     let robots = rig.one();
     let body = "User-agent: *\nCrawl-delay: 3\n".to_owned();
@@ -422,16 +307,8 @@ fn a_robots_txt_that_redirects_for_ever_counts_as_none() {
 #[test]
 fn the_default_pause_spares_public_hosts_and_not_private_ones() {
     let mut rig = Rig::new(
-        FrontierOptions {
-            delay: None,
-            ..options()
-        },
-        &[
-            "http://a.org/1",
-            "http://a.org/2",
-            "http://127.0.0.1/1",
-            "http://127.0.0.1/2",
-        ],
+        FrontierOptions { delay: None, ..options() },
+        &["http://a.org/1", "http://a.org/2", "http://127.0.0.1/1", "http://127.0.0.1/2"],
     );
     assert_eq!(rig.urls().len(), 3);
 }
@@ -469,10 +346,7 @@ fn an_image_that_redirects_stays_the_image_that_was_found() {
     let image = rig.one();
     rig.redirect(image.id, "http://cdn/y.png");
     let moved = rig.one();
-    assert_eq!(
-        (moved.url.as_str(), moved.found_as()),
-        ("http://cdn/y.png", "http://a/x.png")
-    );
+    assert_eq!((moved.url.as_str(), moved.found_as()), ("http://cdn/y.png", "http://a/x.png"));
     rig.report(moved.id, Outcome::Saved(saved()));
     let events = rig.frontier.take_events();
     assert!(
@@ -489,20 +363,14 @@ fn endless_redirects_fail_whether_they_turn_in_a_circle_or_not() {
     rig.redirect(job.id, "http://a/2");
     let job = rig.one();
     rig.redirect(job.id, "http://a/1");
-    assert_eq!(
-        rig.causes(),
-        [("http://a/1".to_owned(), Cause::RedirectLoop)]
-    );
+    assert_eq!(rig.causes(), [("http://a/1".to_owned(), Cause::RedirectLoop)]);
 
     let mut rig = Rig::new(options(), &["http://a/0"]);
     for hop in 1..=MAX_REDIRECTS + 1 {
         let job = rig.one();
         rig.redirect(job.id, &format!("http://a/{hop}"));
     }
-    assert_eq!(
-        rig.causes(),
-        [("http://a/0".to_owned(), Cause::TooManyRedirects)]
-    );
+    assert_eq!(rig.causes(), [("http://a/0".to_owned(), Cause::TooManyRedirects)]);
     assert!(rig.frontier.is_finished());
 }
 
@@ -513,10 +381,7 @@ fn two_found_pages_that_redirect_to_each_other_fail() {
     rig.redirect(jobs[0].id, "http://a/2");
     assert_eq!(rig.causes(), []);
     rig.redirect(jobs[1].id, "http://a/1");
-    assert_eq!(
-        rig.causes(),
-        [("http://a/2".to_owned(), Cause::RedirectLoop)]
-    );
+    assert_eq!(rig.causes(), [("http://a/2".to_owned(), Cause::RedirectLoop)]);
     assert!(rig.frontier.is_finished());
 }
 
@@ -532,34 +397,19 @@ fn a_redirect_to_a_page_that_is_known_ends_there() {
 
 #[test]
 fn the_depth_limit_counts_the_shortest_way() {
-    let mut rig = Rig::new(
-        FrontierOptions {
-            max_depth: Some(2),
-            ..options()
-        },
-        &["http://a/", "http://a/b"],
-    );
+    let mut rig =
+        Rig::new(FrontierOptions { max_depth: Some(2), ..options() }, &["http://a/", "http://a/b"]);
     let seeds = rig.jobs();
     assert_eq!(seeds.len(), 2);
-    rig.read(
-        seeds[0].id,
-        &[("http://a/1", Kind::Page), ("http://a/i.png", Kind::Image)],
-    );
-    assert_eq!(
-        rig.urls(),
-        ["http://a/i.png"],
-        "the next level waits for the other seed"
-    );
+    rig.read(seeds[0].id, &[("http://a/1", Kind::Page), ("http://a/i.png", Kind::Image)]);
+    assert_eq!(rig.urls(), ["http://a/i.png"], "the next level waits for the other seed");
     rig.read(seeds[1].id, &[]);
     let one = rig.one();
     assert!(one.follow);
     rig.read(one.id, &[("http://a/2", Kind::Page)]);
     let two = rig.one();
     assert!(!two.follow);
-    rig.read(
-        two.id,
-        &[("http://a/3", Kind::Page), ("http://a/j.png", Kind::Image)],
-    );
+    rig.read(two.id, &[("http://a/3", Kind::Page), ("http://a/j.png", Kind::Image)]);
     assert_eq!(rig.urls(), ["http://a/j.png"]);
 }
 
@@ -567,13 +417,7 @@ fn the_depth_limit_counts_the_shortest_way() {
 fn a_page_that_is_an_image_becomes_one_and_other_documents_are_no_failure() {
     let mut rig = Rig::new(options(), &["http://a/"]);
     let seed = rig.one();
-    rig.read(
-        seed.id,
-        &[
-            ("http://a/photo", Kind::Page),
-            ("http://a/paper", Kind::Page),
-        ],
-    );
+    rig.read(seed.id, &[("http://a/photo", Kind::Page), ("http://a/paper", Kind::Page)]);
     let jobs = rig.jobs();
     let other = |content_type: &str, image| Outcome::OtherType {
         content_type: content_type.to_owned(),
@@ -583,10 +427,7 @@ fn a_page_that_is_an_image_becomes_one_and_other_documents_are_no_failure() {
     rig.report(jobs[1].id, other("application/pdf", false));
     assert_eq!(rig.causes(), []);
     let image = rig.one();
-    assert_eq!(
-        (image.kind, image.page.as_deref()),
-        (Kind::Image, Some("http://a/"))
-    );
+    assert_eq!((image.kind, image.page.as_deref()), (Kind::Image, Some("http://a/")));
 }
 
 #[test]
@@ -599,28 +440,10 @@ fn there_is_never_more_than_there_is_room_for() {
         .flat_map(|url| [(url.as_str(), Kind::Page), (url.as_str(), Kind::Image)])
         .collect();
     rig.read(seed.id, &links);
-    let jobs = rig
-        .frontier
-        .next_jobs(
-            rig.now,
-            Room {
-                links: 3,
-                images: 0,
-            },
-        )
-        .unwrap();
+    let jobs = rig.frontier.next_jobs(rig.now, Room { links: 3, images: 0 }).unwrap();
     assert_eq!(jobs.len(), 3);
     assert!(jobs.iter().all(|job| job.kind == Kind::Page));
-    let jobs = rig
-        .frontier
-        .next_jobs(
-            rig.now,
-            Room {
-                links: 0,
-                images: 50,
-            },
-        )
-        .unwrap();
+    let jobs = rig.frontier.next_jobs(rig.now, Room { links: 0, images: 50 }).unwrap();
     assert_eq!(jobs.len(), 50);
     assert!(jobs.iter().all(|job| job.kind == Kind::Image));
     assert_eq!(rig.jobs().len(), 147);
@@ -657,19 +480,9 @@ fn after_a_kill_what_had_not_ended_is_handed_out_again_and_nothing_else() {
     assert_eq!(left, expected.map(str::to_owned).into());
     assert_eq!(rig.frontier.counts().images_found, 3);
     // What was known stays known, where the redirect led to included.
-    for known in [
-        "http://a/",
-        "http://a/read",
-        "http://a/old",
-        "http://a/moved",
-    ] {
+    for known in ["http://a/", "http://a/read", "http://a/old", "http://a/moved"] {
         let address = Address::parse(known).unwrap();
-        assert!(
-            !rig.frontier
-                .add_seed(&address, Kind::Page, rig.now)
-                .unwrap(),
-            "{known}"
-        );
+        assert!(!rig.frontier.add_seed(&address, Kind::Page, rig.now).unwrap(), "{known}");
     }
 }
 
@@ -691,10 +504,7 @@ fn a_redirect_under_way_at_the_kill_starts_from_its_beginning() {
 
 #[test]
 fn depth_levels_survive_a_kill() {
-    let limited = FrontierOptions {
-        max_depth: Some(5),
-        ..options()
-    };
+    let limited = FrontierOptions { max_depth: Some(5), ..options() };
     let mut rig = Rig::new(limited.clone(), &["http://a/"]);
     let seed = rig.one();
     rig.read(seed.id, &[("http://a/1", Kind::Page)]);

@@ -61,11 +61,7 @@ fn jpeg(whole: Option<&[u8]>, tail: &[u8]) -> Missing {
     let mut pairs = tail.windows(2).filter(|pair| pair[0] == 0xff);
     let in_picture = pairs.all(|pair| matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff));
     let is_padding = tail.iter().all(|&b| b == 0);
-    if in_picture && !is_padding {
-        missing
-    } else {
-        None
-    }
+    if in_picture && !is_padding { missing } else { None }
 }
 
 /// Walks from marker to marker.
@@ -124,11 +120,7 @@ fn gif(whole: Option<&[u8]>, tail: &[u8]) -> Missing {
 /// Walks from block to block.
 fn gif_has_trailer(bytes: &[u8]) -> Option<()> {
     let table = |flags: u8| {
-        if flags & 0x80 != 0 {
-            3 << ((flags & 7) + 1)
-        } else {
-            0
-        }
+        if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 }
     };
     let mut at = 13 + table(*bytes.get(10)?);
     loop {
@@ -162,9 +154,8 @@ fn bmp(len: u64, head: &[u8]) -> Missing {
 fn icon(len: u64, head: &[u8]) -> Missing {
     let count = le16(head, 4)? as usize;
     let entries = head.get(6..)?.chunks_exact(16).take(count);
-    let end = entries
-        .filter_map(|e| Some(u64::from(le32(e, 8)?) + u64::from(le32(e, 12)?)))
-        .max()?;
+    let end =
+        entries.filter_map(|e| Some(u64::from(le32(e, 8)?) + u64::from(le32(e, 12)?))).max()?;
     (end > len).then_some("a picture")
 }
 
@@ -196,26 +187,14 @@ fn boxes(len: u64, head: &[u8]) -> Missing {
 
 fn svg(head: &[u8], tail: &[u8]) -> Missing {
     // In UTF-16 every other byte is zero.
-    let ascii = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .copied()
-            .filter(|&b| b != 0)
-            .collect::<Vec<u8>>()
-    };
+    let ascii = |bytes: &[u8]| bytes.iter().copied().filter(|&b| b != 0).collect::<Vec<u8>>();
     let tail = ascii(tail);
     let closes = memchr::memmem::rfind(&tail, b"</").is_some_and(|at| {
-        let name = tail[at + 2..]
-            .split(|&b| b == b'>' || b.is_ascii_whitespace())
-            .next();
+        let name = tail[at + 2..].split(|&b| b == b'>' || b.is_ascii_whitespace()).next();
         name.is_some_and(|name| name.ends_with(b"svg"))
     });
     let self_closing = tail.trim_ascii_end().ends_with(b"/>") && root_ends_itself(&ascii(head));
-    if closes || self_closing {
-        None
-    } else {
-        Some("the end of the root element")
-    }
+    if closes || self_closing { None } else { Some("the end of the root element") }
 }
 
 /// Whether the tag of the root element ends in `/>`.

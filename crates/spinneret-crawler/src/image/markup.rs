@@ -28,11 +28,7 @@ pub(super) fn look(head: &[u8]) -> Look {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
     let Some(end) = tag.find(|c| !is_name(c)) else {
         // The name may go on.
-        return if tag.len() < 64 {
-            Look::TooShort
-        } else {
-            Look::Not("text")
-        };
+        return if tag.len() < 64 { Look::TooShort } else { Look::Not("text") };
     };
     let (name, attributes) = tag.split_at(end);
     if name.rsplit(':').next() == Some("svg") {
@@ -43,15 +39,13 @@ pub(super) fn look(head: &[u8]) -> Look {
         "a", "table", "center", "font", "iframe", "h1", "h2", "b", "br", "img", "form", "noscript",
         "base",
     ];
-    Look::Not(
-        if html.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-            "HTML"
-        } else if name.is_empty() {
-            "text"
-        } else {
-            "XML"
-        },
-    )
+    Look::Not(if html.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        "HTML"
+    } else if name.is_empty() {
+        "text"
+    } else {
+        "XML"
+    })
 }
 
 /// The beginning as text, or `None` if it has bytes that text does not have.
@@ -184,9 +178,7 @@ fn pixels(value: f64) -> Option<u32> {
     let value = value.round();
     // Also false for what is not a number.
     #[allow(clippy::cast_sign_loss)] // Positive.
-    (1.0..=f64::from(i32::MAX))
-        .contains(&value)
-        .then_some(value as u32)
+    (1.0..=f64::from(i32::MAX)).contains(&value).then_some(value as u32)
 }
 
 fn starts_with_ignore_case(text: &str, start: &str) -> bool {

@@ -3,12 +3,7 @@ use super::*;
 /// What the probe says, in a line.
 fn said(bytes: &[u8]) -> String {
     match probe_complete(bytes) {
-        Probe::Image {
-            format,
-            width,
-            height,
-            ..
-        } => match (width, height) {
+        Probe::Image { format, width, height, .. } => match (width, height) {
             (Some(width), Some(height)) => format!("{format} {width}x{height}"),
             (None, None) => format.to_string(),
             other => panic!("half of the dimensions: {other:?}"),
@@ -31,11 +26,7 @@ fn png(data: &[u8]) -> Vec<u8> {
         PNG,
         &png_chunk(
             b"IHDR",
-            &concat(&[
-                &640_u32.to_be_bytes(),
-                &480_u32.to_be_bytes(),
-                &[8, 2, 0, 0, 0],
-            ]),
+            &concat(&[&640_u32.to_be_bytes(), &480_u32.to_be_bytes(), &[8, 2, 0, 0, 0]]),
             [1; 4],
         ),
         &png_chunk(b"IDAT", data, [2; 4]),
@@ -86,10 +77,8 @@ fn iso_box(kind: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 fn heif_file(major: &[u8], compatible: &[u8]) -> Vec<u8> {
-    let ispe = iso_box(
-        b"ispe",
-        &concat(&[&[0; 4], &640_u32.to_be_bytes(), &480_u32.to_be_bytes()]),
-    );
+    let ispe =
+        iso_box(b"ispe", &concat(&[&[0; 4], &640_u32.to_be_bytes(), &480_u32.to_be_bytes()]));
     let iprp = iso_box(b"iprp", &iso_box(b"ipco", &ispe));
     concat(&[
         &iso_box(b"ftyp", &concat(&[major, &[0; 4], compatible])),
@@ -125,19 +114,9 @@ fn icon_file(kind: u8, sizes: &[(u8, u8)]) -> Vec<u8> {
 
 fn tiff() -> Vec<u8> {
     let entry = |tag: u16, value: u16| {
-        concat(&[
-            &tag.to_le_bytes(),
-            &[3, 0, 1, 0, 0, 0],
-            &value.to_le_bytes(),
-            &[0; 2],
-        ])
+        concat(&[&tag.to_le_bytes(), &[3, 0, 1, 0, 0, 0], &value.to_le_bytes(), &[0; 2]])
     };
-    concat(&[
-        b"II*\0\x08\0\0\0\x02\0",
-        &entry(0x100, 640),
-        &entry(0x101, 480),
-        &[0; 4],
-    ])
+    concat(&[b"II*\0\x08\0\0\0\x02\0", &entry(0x100, 640), &entry(0x101, 480), &[0; 4]])
 }
 
 /// A bare JPEG XL code stream: not small, both sizes of 9 bits, no ratio.
@@ -150,24 +129,15 @@ fn jxl() -> Vec<u8> {
 }
 
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
-    let jxl_in_container = concat(&[
-        JXL,
-        &iso_box(b"ftyp", b"jxl \0\0\0\0jxl "),
-        &iso_box(b"jxlc", &jxl()),
-    ]);
+    let jxl_in_container =
+        concat(&[JXL, &iso_box(b"ftyp", b"jxl \0\0\0\0jxl "), &iso_box(b"jxlc", &jxl())]);
     vec![
         ("PNG 640x480", png(b"data")),
         ("JPEG 640x480", jpeg(b"picture")),
         ("GIF 640x480", gif()),
-        (
-            "WebP 640x480",
-            webp(b"VP8X", b"\0\0\0\0\x7f\x02\0\xdf\x01\0"),
-        ),
+        ("WebP 640x480", webp(b"VP8X", b"\0\0\0\0\x7f\x02\0\xdf\x01\0")),
         ("WebP 640x480", webp(b"VP8L", b"\x2f\x7f\xc2\x77\0\0")),
-        (
-            "WebP 640x480",
-            webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a\x80\x02\xe0\x01"),
-        ),
+        ("WebP 640x480", webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a\x80\x02\xe0\x01")),
         ("AVIF 640x480", heif_file(b"avif", b"mif1miaf")),
         ("AVIF 640x480", heif_file(b"mif1", b"mif1avif")),
         ("HEIC 640x480", heif_file(b"heic", b"mif1heic")),
@@ -179,10 +149,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("TIFF 640x480", tiff()),
         ("JPEG XL 512x480", jxl()),
         ("JPEG XL 512x480", jxl_in_container),
-        (
-            "SVG 640x480",
-            b"<svg width='640' height='480'><path/></svg>".to_vec(),
-        ),
+        ("SVG 640x480", b"<svg width='640' height='480'><path/></svg>".to_vec()),
     ]
 }
 
@@ -218,14 +185,8 @@ fn what_is_not_an_image_is_named() {
         (b"", "nothing"),
         (b"<!DOCTYPE html><html>", "HTML"),
         (b"\xef\xbb\xbf\r\n<!-- x --><HTML lang=en>", "HTML"),
-        (
-            b"<!doctype\nhtml PUBLIC '-//W3C//DTD XHTML 1.0 Strict//EN'>",
-            "HTML",
-        ),
-        (
-            b"<?xml version='1.0'?><html xmlns='x'><svg/></html>",
-            "HTML",
-        ),
+        (b"<!doctype\nhtml PUBLIC '-//W3C//DTD XHTML 1.0 Strict//EN'>", "HTML"),
+        (b"<?xml version='1.0'?><html xmlns='x'><svg/></html>", "HTML"),
         (b"  <body>404 <svg/>", "HTML"),
         (b"<?xml version='1.0'?><rss/>", "XML"),
         (b"<svgs/>", "XML"),
@@ -239,28 +200,14 @@ fn what_is_not_an_image_is_named() {
         (b"PK\x03\x04..............", "ZIP"),
         (b"8BPS\0\x01\0\0\0\0\0\0\0\x03", "Photoshop"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "RIFF, but not WebP"),
-        (
-            b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
-            "ISO media, such as MP4",
-        ),
-        (
-            b"\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-            "unknown data",
-        ),
-        (
-            b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e",
-            "unknown data",
-        ),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "ISO media, such as MP4"),
+        (b"\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "unknown data"),
+        (b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e", "unknown data"),
         (b"\x89PNG", "the beginning of something"),
         (b"<!-- never closed", "the beginning of something"),
     ];
     for (bytes, name) in table {
-        assert_eq!(
-            said(bytes),
-            format!("not: {name}"),
-            "{}",
-            bytes.escape_ascii()
-        );
+        assert_eq!(said(bytes), format!("not: {name}"), "{}", bytes.escape_ascii());
     }
 }
 
@@ -307,14 +254,8 @@ fn dimensions_that_are_not_there_are_unknown() {
     assert_eq!(said(no_frame), "JPEG");
     assert_eq!(said(b"\xff\xd8\xff\xe0\0\0\0\0\0\0\0\0"), "JPEG");
     // A height of zero: it comes later in the file.
-    assert_eq!(
-        said(b"\xff\xd8\xff\xc0\0\x0b\x08\0\0\x02\x80\x01\x01\x11\0"),
-        "JPEG"
-    );
-    assert_eq!(
-        said(b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI\x50\0\x20\x02...."),
-        "PNG"
-    );
+    assert_eq!(said(b"\xff\xd8\xff\xc0\0\x0b\x08\0\0\x02\x80\x01\x01\x11\0"), "JPEG");
+    assert_eq!(said(b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI\x50\0\x20\x02...."), "PNG");
     assert_eq!(said(b"GIF89a"), "GIF");
     assert_eq!(said(&webp(b"ABCD", &[0; 20])), "WebP");
     assert_eq!(said(b"MM\0*\xff\xff\xff\xff\0\0\0\0"), "TIFF");
@@ -329,14 +270,7 @@ fn enough_bytes_always_decide() {
     assert!(matches!(probe(&endless), Probe::NotImage { .. }));
     let mut endless = b"\xff\xd8".to_vec();
     endless.resize(PROBE_LEN, 0xff);
-    assert!(matches!(
-        probe(&endless),
-        Probe::Image {
-            format: Format::Jpeg,
-            width: None,
-            ..
-        }
-    ));
+    assert!(matches!(probe(&endless), Probe::Image { format: Format::Jpeg, width: None, .. }));
 }
 
 fn complete(format: Format, bytes: &[u8]) -> bool {
@@ -370,33 +304,22 @@ fn a_file_cut_anywhere_is_truncated() {
         };
         for len in 8..bytes.len() - spared {
             // Between two boxes, or in the first bytes of one, nothing says that more should follow.
-            let boundaries = [
-                be32(&bytes, 0).unwrap() as usize,
-                bytes.len().saturating_sub(108),
-            ];
+            let boundaries = [be32(&bytes, 0).unwrap() as usize, bytes.len().saturating_sub(108)];
             let between = matches!(format, Format::Avif | Format::Heic)
                 && boundaries.iter().any(|&at| (at..at + 8).contains(&len));
             let short = matches!(format, Format::Ico | Format::Cur) && len < 22;
             let cut = complete(format, &bytes[..len]);
-            assert_eq!(
-                cut,
-                between || short,
-                "{name} cut to {len} of {}",
-                bytes.len()
-            );
+            assert_eq!(cut, between || short, "{name} cut to {len} of {}", bytes.len());
         }
     }
 }
 
 #[test]
 fn a_long_file_is_judged_by_its_end() {
-    let noise: Vec<u8> = (0..300_000_u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    let stuffed: Vec<u8> = noise
-        .iter()
-        .flat_map(|&b| if b == 0xff { vec![b, 0] } else { vec![b] })
-        .collect();
+    let noise: Vec<u8> =
+        (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let stuffed: Vec<u8> =
+        noise.iter().flat_map(|&b| if b == 0xff { vec![b, 0] } else { vec![b] }).collect();
     let ends = |format, bytes: &[u8], len: usize| {
         let (head, tail) = (&bytes[..1024], &bytes[len - TAIL_LEN..len]);
         check_complete(format, len as u64, head, tail)
@@ -406,11 +329,7 @@ fn a_long_file_is_judged_by_its_end() {
         assert_eq!(ends(format, &bytes, bytes.len()), Ok(()));
         let cut = ends(format, &bytes, bytes.len() - 1000).unwrap_err();
         assert_eq!(cut.format, format);
-        assert!(
-            cut.to_string()
-                .starts_with(&format!("truncated {format}: the ")),
-            "{cut}"
-        );
+        assert!(cut.to_string().starts_with(&format!("truncated {format}: the ")), "{cut}");
         let padded = concat(&[&bytes, &[0; 100]]);
         assert_eq!(ends(format, &padded, padded.len()), Ok(()));
     }
@@ -418,11 +337,8 @@ fn a_long_file_is_judged_by_its_end() {
     let moving = concat(&[&jpeg(&stuffed), &film]);
     assert_eq!(ends(Format::Jpeg, &moving, moving.len()), Ok(()));
 
-    let pieces: Vec<u8> = stuffed
-        .chunks(255)
-        .filter(|c| c.len() == 255)
-        .flat_map(|c| [&[255], c].concat())
-        .collect();
+    let pieces: Vec<u8> =
+        stuffed.chunks(255).filter(|c| c.len() == 255).flat_map(|c| [&[255], c].concat()).collect();
     let gif = concat(&[&gif()[..38], &pieces, b"\0;"]);
     assert_eq!(ends(Format::Gif, &gif, gif.len()), Ok(()));
     let svg = concat(&[b"<svg>", &b"<g></g>".repeat(20_000), b"</svg >\n"]);
@@ -434,9 +350,7 @@ fn a_long_file_is_judged_by_its_end() {
 fn any_bytes_are_probed_and_checked() {
     let mut state = 7_u64;
     let mut random = move |n: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize % n
     };
     let samples = samples();

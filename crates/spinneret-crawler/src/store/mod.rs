@@ -92,9 +92,7 @@ impl Store {
 
     fn lock_folders(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
         // A set of paths is as good after a panic as before it.
-        self.folders
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.folders.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -199,25 +197,13 @@ impl Incoming<'_> {
 
     fn accept(&mut self, probe: Probe) -> Result<(), Problem> {
         let (format, width, height) = match probe {
-            Probe::Image {
-                format,
-                width,
-                height,
-                ..
-            } => (format, width, height),
+            Probe::Image { format, width, height, .. } => (format, width, height),
             Probe::NeedMore => return Err(not_an_image("of no known image format")),
             Probe::NotImage { looks_like } => return Err(not_an_image(looks_like)),
         };
         let (part, file) = self.store.create_part().map_err(|error| storage(&error))?;
         let part = Some(part);
-        let mut known = Known {
-            format,
-            width,
-            height,
-            file,
-            part,
-            hash: Sha256::new(),
-        };
+        let mut known = Known { format, width, height, file, part, hash: Sha256::new() };
         known.write(&self.head)?;
         if !self.unframed {
             self.head = Vec::new();
@@ -241,10 +227,7 @@ impl Known {
 }
 
 fn storage(error: &io::Error) -> Problem {
-    Problem::new(
-        Cause::Storage,
-        format!("cannot write a temporary file: {error}"),
-    )
+    Problem::new(Cause::Storage, format!("cannot write a temporary file: {error}"))
 }
 
 /// A file stands where a folder is needed, or the reverse.
@@ -271,19 +254,14 @@ fn keep_tail(tail: &mut Vec<u8>, chunk: &[u8]) {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// This machine's name, as part of temporary names in folders that machines share.
 pub(crate) fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -21,10 +21,7 @@ const MAX_DEPTH: usize = 16;
 /// reserves) is replaced; then, and where the name alone does not tell the address (a query, a
 /// changed ending), `~` and a hash of the address keep it unique.
 pub(super) fn image_path(address: &Address, extension: &str) -> String {
-    let (folders, name) = address
-        .path()
-        .rsplit_once('/')
-        .unwrap_or(("", address.path()));
+    let (folders, name) = address.path().rsplit_once('/').unwrap_or(("", address.path()));
     let mut plain = !address.as_str().contains('?') && !name.is_empty();
     let mut path = format!("images/{}", host_folder(address));
     for (depth, folder) in folders.split('/').skip(1).enumerate() {
@@ -160,18 +157,9 @@ mod tests {
     #[test]
     fn a_plain_address_keeps_its_path() {
         assert_eq!(path("https://a.org/x/y.png", "png"), "images/a.org/x/y.png");
-        assert_eq!(
-            path("http://a.org:8080/y.JPEG", "jpg"),
-            "images/a.org+8080/y.JPEG"
-        );
-        assert_eq!(
-            path("http://[2001:db8::1]/y.gif", "gif"),
-            "images/2001_db8__1/y.gif"
-        );
-        assert_eq!(
-            path("https://a.org/m%C3%BCll%20x.png", "png"),
-            "images/a.org/müll x.png"
-        );
+        assert_eq!(path("http://a.org:8080/y.JPEG", "jpg"), "images/a.org+8080/y.JPEG");
+        assert_eq!(path("http://[2001:db8::1]/y.gif", "gif"), "images/2001_db8__1/y.gif");
+        assert_eq!(path("https://a.org/m%C3%BCll%20x.png", "png"), "images/a.org/müll x.png");
     }
 
     #[test]
@@ -180,19 +168,10 @@ mod tests {
         let query = path("https://a.org/y.png?v=1", "png");
         let other = path("https://a.org/y.png?v=2", "png");
         let wrong = path("https://a.org/y", "png");
-        assert!(
-            query.starts_with("images/a.org/y~") && query.ends_with(".png"),
-            "{query}"
-        );
-        assert!(
-            wrong.starts_with("images/a.org/y~") && wrong.ends_with(".png"),
-            "{wrong}"
-        );
+        assert!(query.starts_with("images/a.org/y~") && query.ends_with(".png"), "{query}");
+        assert!(wrong.starts_with("images/a.org/y~") && wrong.ends_with(".png"), "{wrong}");
         let all = [&plain, &query, &other, &wrong];
-        assert_eq!(
-            all.iter().collect::<std::collections::BTreeSet<_>>().len(),
-            4
-        );
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
     }
 
     #[test]
@@ -218,10 +197,7 @@ mod tests {
             assert!(path.starts_with("images/a.org/"), "{address}: {path}");
             assert!(path.len() < 2200, "{address}: {} bytes", path.len());
             for part in path.split('/') {
-                assert!(
-                    !part.is_empty() && part != "." && part != "..",
-                    "{address}: {path}"
-                );
+                assert!(!part.is_empty() && part != "." && part != "..", "{address}: {path}");
                 assert!(
                     part.len() < 200 && !part.contains(['\\', '\0', '\n', ':']),
                     "{address}: {path}"

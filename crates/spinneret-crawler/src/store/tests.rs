@@ -29,10 +29,7 @@ fn an_image_lands_whole_under_its_name_with_its_hash() {
     assert_eq!(saved.path, "images/a.org/x/y.gif");
     assert_eq!(fs::read(folder.path().join(&saved.path)).unwrap(), GIF);
     assert_eq!(saved.sha256, hex(&Sha256::digest(GIF)));
-    assert_eq!(
-        (saved.bytes, saved.width, saved.height),
-        (GIF.len() as u64, Some(1), Some(1))
-    );
+    assert_eq!((saved.bytes, saved.width, saved.height), (GIF.len() as u64, Some(1), Some(1)));
     assert_eq!(saved.content_type, "image/gif");
     assert_eq!(parts(folder.path()), 0);
 }
@@ -44,16 +41,9 @@ fn what_is_no_image_leaves_nothing_behind() {
     let error = receive(&store, "http://a.org/x.gif", &html, false).unwrap_err();
     assert_eq!(error.cause, Cause::NotAnImage);
     assert!(error.detail.contains("HTML"), "{}", error.detail);
+    assert_eq!(receive(&store, "http://a.org/x.gif", b"", false).unwrap_err().cause, Cause::Empty);
     assert_eq!(
-        receive(&store, "http://a.org/x.gif", b"", false)
-            .unwrap_err()
-            .cause,
-        Cause::Empty
-    );
-    assert_eq!(
-        receive(&store, "http://a.org/x.gif", b"GI", false)
-            .unwrap_err()
-            .cause,
+        receive(&store, "http://a.org/x.gif", b"GI", false).unwrap_err().cause,
         Cause::NotAnImage
     );
     assert_eq!(parts(folder.path()), 0);

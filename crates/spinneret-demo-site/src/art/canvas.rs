@@ -17,11 +17,7 @@ pub(crate) struct Canvas {
 impl Canvas {
     /// An empty, transparent canvas.
     pub(crate) fn new(width: usize, height: usize) -> Self {
-        Self {
-            width,
-            height,
-            pixels: vec![[0.0; 4]; width * height],
-        }
+        Self { width, height, pixels: vec![[0.0; 4]; width * height] }
     }
 
     /// Columns of pixels.
@@ -86,10 +82,7 @@ impl Canvas {
 
     /// The pixels as 8-bit red, green, blue and alpha.
     pub(crate) fn rgba(&self) -> Vec<u8> {
-        self.pixels
-            .iter()
-            .flat_map(|pixel| pixel.map(byte))
-            .collect()
+        self.pixels.iter().flat_map(|pixel| pixel.map(byte)).collect()
     }
 
     /// The pixels as 8-bit red, green and blue, transparent ones over white.
@@ -139,10 +132,7 @@ impl Canvas {
 }
 
 /// The pixels of a side that lie within `reach` of `centre`, and one more at each end.
-#[expect(
-    clippy::cast_sign_loss,
-    reason = "casts of floats saturate at the type's limits"
-)]
+#[expect(clippy::cast_sign_loss, reason = "casts of floats saturate at the type's limits")]
 fn span(centre: f32, reach: f32, scale: f32, side: usize) -> Range<usize> {
     let middle = side as f32 / 2.0;
     let first = ((centre - reach) / scale + middle - 1.0) as usize;

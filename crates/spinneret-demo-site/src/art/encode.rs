@@ -92,14 +92,7 @@ fn jpeg_file(plate: &Plate, progressive: bool, grey: bool) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, 88);
     encoder.set_progressive(progressive);
-    encoder
-        .encode(
-            &pixels,
-            canvas.width() as u16,
-            canvas.height() as u16,
-            colour,
-        )
-        .expect(FITS);
+    encoder.encode(&pixels, canvas.width() as u16, canvas.height() as u16, colour).expect(FITS);
     file
 }
 
@@ -141,12 +134,7 @@ pub(crate) fn webp(plate: &Plate, clear: bool) -> Vec<u8> {
     };
     let mut file = Vec::new();
     image_webp::WebPEncoder::new(&mut file)
-        .encode(
-            &pixels,
-            canvas.width() as u32,
-            canvas.height() as u32,
-            colour,
-        )
+        .encode(&pixels, canvas.width() as u32, canvas.height() as u32, colour)
         .expect(FITS);
     file
 }
@@ -182,13 +170,7 @@ pub(crate) fn bmp(plate: &Plate) -> Vec<u8> {
 /// ICO with the plate at 16, 32 and 48 pixels, each a PNG with alpha.
 pub(crate) fn ico(plate: &Plate) -> Vec<u8> {
     let sizes = [16_usize, 32, 48];
-    let pictures = sizes.map(|side| {
-        png_alpha(&Plate {
-            width: side,
-            height: side,
-            ..*plate
-        })
-    });
+    let pictures = sizes.map(|side| png_alpha(&Plate { width: side, height: side, ..*plate }));
     let mut file = vec![0, 0, 1, 0, sizes.len() as u8, 0];
     let mut offset = file.len() + 16 * sizes.len();
     for (side, picture) in sizes.iter().zip(&pictures) {
@@ -209,27 +191,15 @@ pub(crate) fn tiff(plate: &Plate, big_endian: bool) -> Vec<u8> {
     let canvas = paint(plate, 0.0, false);
     let pixels = canvas.rgb();
     let short = |value: u16| {
-        if big_endian {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
     };
     let long = |value: u32| {
-        if big_endian {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
     };
     let bits_at = DIRECTORY + 2 + u32::from(ENTRIES) * 12 + 4;
     let pixels_at = bits_at + 6;
     let (width, height) = (canvas.width() as u32, canvas.height() as u32);
-    let mut file = if big_endian {
-        b"MM".to_vec()
-    } else {
-        b"II".to_vec()
-    };
+    let mut file = if big_endian { b"MM".to_vec() } else { b"II".to_vec() };
     file.extend(short(42));
     file.extend(long(DIRECTORY));
     file.extend(short(ENTRIES));
@@ -294,32 +264,17 @@ fn quantize(rgb: &[u8]) -> (Vec<u8>, Vec<u8>) {
         .zip(&colours)
         .enumerate()
         .map(|(rank, (&(bin, _), colour))| {
-            (
-                bin,
-                if rank < kept.len() {
-                    rank as u8
-                } else {
-                    nearest(kept, *colour)
-                },
-            )
+            (bin, if rank < kept.len() { rank as u8 } else { nearest(kept, *colour) })
         })
         .collect();
-    let indices = rgb
-        .chunks_exact(3)
-        .map(|pixel| index_of[&bin(pixel)])
-        .collect();
+    let indices = rgb.chunks_exact(3).map(|pixel| index_of[&bin(pixel)]).collect();
     (kept.concat(), indices)
 }
 
 fn nearest(palette: &[[u8; 3]], colour: [u8; 3]) -> u8 {
     let far = |candidate: &[u8; 3]| -> u32 {
-        (0..3)
-            .map(|channel| u32::from(candidate[channel].abs_diff(colour[channel])).pow(2))
-            .sum()
+        (0..3).map(|channel| u32::from(candidate[channel].abs_diff(colour[channel])).pow(2)).sum()
     };
-    let best = palette
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, candidate)| far(candidate));
+    let best = palette.iter().enumerate().min_by_key(|(_, candidate)| far(candidate));
     best.map_or(0, |(index, _)| index as u8)
 }

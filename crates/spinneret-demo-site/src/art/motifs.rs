@@ -128,13 +128,7 @@ pub(crate) fn paint(plate: &Plate, phase: f32, clear: bool) -> Canvas {
     let swing = (phase * TAU).sin();
     match plate.motif {
         Motif::Orb => orb(&mut canvas, colours, &mut rng, swing * 0.05),
-        Motif::Spider => spider(
-            &mut canvas,
-            colours,
-            (0.0, 0.05 + swing * 0.05),
-            1.0,
-            &mut rng,
-        ),
+        Motif::Spider => spider(&mut canvas, colours, (0.0, 0.05 + swing * 0.05), 1.0, &mut rng),
         Motif::Guard => {
             orb(&mut canvas, colours, &mut rng, 0.0);
             spider(&mut canvas, colours, (0.0, swing * 0.04), 0.5, &mut rng);
@@ -168,11 +162,8 @@ fn orb(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, sway: f32) {
     let pixel = canvas.pixel();
     let spokes = rng.between(11.0, 18.0).floor();
     let gap = (pixel * 5.0).max(rng.between(0.13, 0.2));
-    let (turn, hub_x, hub_y) = (
-        rng.between(0.0, TAU),
-        rng.between(-0.25, 0.25) + sway,
-        rng.between(-0.2, 0.2),
-    );
+    let (turn, hub_x, hub_y) =
+        (rng.between(0.0, TAU), rng.between(-0.25, 0.25) + sway, rng.between(-0.2, 0.2));
     canvas.glow(colours.accent, 0.35, (hub_x, hub_y), 1.1);
     canvas.fill(colours.silk, 0.85, |x, y| {
         threads(x - hub_x, y - hub_y, spokes, gap, turn) - pixel * 0.45
@@ -185,10 +176,7 @@ fn spider(canvas: &mut Canvas, colours: &Palette, at: (f32, f32), size: f32, rng
     let legs = [-1.05_f32, -0.45, 0.25, 0.9].map(|leg| {
         let angle = leg + stance * leg;
         let hip = (0.08 * size, (leg * 0.09 - 0.12) * size);
-        let knee = (
-            hip.0 + angle.cos() * 0.42 * size,
-            hip.1 + (angle.sin() * 0.42 - 0.06) * size,
-        );
+        let knee = (hip.0 + angle.cos() * 0.42 * size, hip.1 + (angle.sin() * 0.42 - 0.06) * size);
         let foot = (knee.0 + 0.3 * size, knee.1 + (angle * 0.34 + 0.06) * size);
         (hip, knee, foot)
     });
@@ -201,14 +189,12 @@ fn spider(canvas: &mut Canvas, colours: &Palette, at: (f32, f32), size: f32, rng
                 .min(segment(x.abs(), y, hip, knee) - 0.035 * size)
                 .min(segment(x.abs(), y, knee, foot) - 0.022 * size);
         }
-        nearest
-            .min(ellipse(
-                x,
-                y,
-                (0.0, -0.16 * size),
-                (0.17 * size, 0.19 * size),
-            ))
-            .min(ellipse(x, y, (0.0, 0.26 * size), (fat, fat * 1.35)))
+        nearest.min(ellipse(x, y, (0.0, -0.16 * size), (0.17 * size, 0.19 * size))).min(ellipse(
+            x,
+            y,
+            (0.0, 0.26 * size),
+            (fat, fat * 1.35),
+        ))
     });
     canvas.fill_near(at, size * 0.6, colours.accent, 0.95, |x, y| {
         let (x, y) = (x - at.0, y - at.1);
@@ -267,9 +253,7 @@ fn funnel(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, phase: f32) {
         let depth = (f32::from(ring) + phase) / f32::from(steps);
         let radius = 1.35 * (1.0 - depth).powf(1.4) + 0.04;
         let centre = (drift_x * depth, drift_y * depth);
-        canvas.fill(colours.body, 0.2, |x, y| {
-            ellipse(x, y, centre, (radius, radius * 0.85))
-        });
+        canvas.fill(colours.body, 0.2, |x, y| ellipse(x, y, centre, (radius, radius * 0.85)));
         canvas.fill(colours.silk, 0.7, |x, y| {
             ellipse(x, y, centre, (radius, radius * 0.85)).abs() - pixel * 0.45
         });
@@ -316,12 +300,8 @@ fn cocoon(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, sway: f32) {
     let pixel = canvas.pixel();
     let (fat, twist) = (rng.between(0.34, 0.46), rng.between(0.25, 0.6));
     canvas.glow(colours.accent, 0.5, (sway, 0.2), 1.0);
-    canvas.fill(colours.silk, 0.9, |x, y| {
-        segment(x, y, (0.0, -1.4), (sway, -0.3)) - pixel * 0.7
-    });
-    canvas.fill(colours.silk, 1.0, |x, y| {
-        ellipse(x, y, (sway, 0.2), (fat, fat * 1.35))
-    });
+    canvas.fill(colours.silk, 0.9, |x, y| segment(x, y, (0.0, -1.4), (sway, -0.3)) - pixel * 0.7);
+    canvas.fill(colours.silk, 1.0, |x, y| ellipse(x, y, (sway, 0.2), (fat, fat * 1.35)));
     canvas.fill(colours.bottom, 0.75, |x, y| {
         let band = ((y - 0.2 + (x - sway) * twist).rem_euclid(0.2) - 0.1).abs() - 0.03;
         band.max(ellipse(x, y, (sway, 0.2), (fat * 0.94, fat * 1.28)))
@@ -334,9 +314,7 @@ fn moon(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, swing: f32) {
     let centre = (rng.between(-0.4, 0.4), rng.between(-0.45, -0.1));
     let radius = rng.between(0.4, 0.55);
     canvas.glow(colours.accent, 0.8, centre, radius * 2.2);
-    canvas.fill(colours.accent, 1.0, |x, y| {
-        ellipse(x, y, centre, (radius, radius))
-    });
+    canvas.fill(colours.accent, 1.0, |x, y| ellipse(x, y, centre, (radius, radius)));
     canvas.fill(colours.silk, 0.25, |x, y| {
         let crater = (centre.0 - radius * 0.3, centre.1 + radius * 0.2);
         ellipse(x, y, crater, (radius * 0.3, radius * 0.26))
@@ -356,14 +334,8 @@ fn waves(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, phase: f32) {
         let level = mix(-0.8, 0.8, share);
         let (height, pace) = (rng.between(0.1, 0.3), rng.between(1.5, 3.6));
         let shift = rng.between(0.0, TAU) + phase * TAU;
-        let ink = if ribbon % 3 == 1 {
-            colours.accent
-        } else {
-            colours.silk
-        };
-        canvas.fill(ink, 0.22, |x, y| {
-            level + height * (x * pace + shift).sin() - y
-        });
+        let ink = if ribbon % 3 == 1 { colours.accent } else { colours.silk };
+        canvas.fill(ink, 0.22, |x, y| level + height * (x * pace + shift).sin() - y);
         canvas.fill(ink, 0.9, |x, y| {
             (level + height * (x * pace + shift).sin() - y).abs() * 0.8 - pixel * 0.5
         });
@@ -385,9 +357,7 @@ fn leaf(canvas: &mut Canvas, colours: &Palette, rng: &mut Rng, sway: f32) {
     canvas.fill(colours.body, 0.8, |x, y| {
         let (across, along) = (x * cosine - y * sine, x * sine + y * cosine);
         let vein = ((along + across.abs() * 0.8).rem_euclid(0.24) - 0.12).abs() * 0.78;
-        (vein - pixel * 0.3)
-            .min(across.abs() - pixel * 0.6)
-            .max(blade(x, y) + 0.03)
+        (vein - pixel * 0.3).min(across.abs() - pixel * 0.6).max(blade(x, y) + 0.03)
     });
     canvas.glow([1.0; 3], 0.3, (-0.3, -0.4), 0.9);
 }

@@ -15,56 +15,24 @@ pub(super) fn build(site: &mut Builder) {
 fn names(site: &mut Builder) {
     let long = format!("/img/long/{}.png", "s".repeat(296));
     let rows: [(&str, &str, &str); 19] = [
-        (
-            "/img/..%2F..%2Fetc%2Fpasswd.png",
-            "",
-            "climbs out of the folder, if decoded",
-        ),
-        (
-            "/img/%2e%2e/x.png",
-            "/x.png",
-            "dots that are encoded are still dots",
-        ),
+        ("/img/..%2F..%2Fetc%2Fpasswd.png", "", "climbs out of the folder, if decoded"),
+        ("/img/%2e%2e/x.png", "/x.png", "dots that are encoded are still dots"),
         ("/../../y.png", "/y.png", "above the root there is nothing"),
-        (
-            "/img/..%5C..%5Cwindows.png",
-            "",
-            "climbs out on another system",
-        ),
-        (
-            "/img/%252e%252e%252fsecret.png",
-            "",
-            "climbs out if decoded twice",
-        ),
+        ("/img/..%5C..%5Cwindows.png", "", "climbs out on another system"),
+        ("/img/%252e%252e%252fsecret.png", "", "climbs out if decoded twice"),
         (&long, "", "longer than a file system takes"),
         ("/img/odd/nul%00byte.png", "", "ends early in C"),
         ("/img/odd/line%0Abreak.png", "", "forges a line in a log"),
         ("/img/odd/escape%1B%5B31m.png", "", "colours a terminal"),
         ("/img/odd/CON.png", "", "a device, on another system"),
         ("/img/odd/c:drive.png", "", "a drive, on another system"),
-        (
-            "/img/odd/Case.png",
-            "",
-            "the same as the next, on other systems",
-        ),
+        ("/img/odd/Case.png", "", "the same as the next, on other systems"),
         ("/img/odd/case.png", "", "the same as the one before"),
         ("/img/odd/spider", "", "a file here"),
-        (
-            "/img/odd/spider/eye.png",
-            "",
-            "and a folder of that name here",
-        ),
+        ("/img/odd/spider/eye.png", "", "and a folder of that name here"),
         ("/img/odd/-rf.png", "", "an option, for a careless script"),
-        (
-            "/img/odd/show?file=../../../z.png",
-            "",
-            "climbs in the query",
-        ),
-        (
-            "/img/odd/txt%E2%80%AEgnp.exe.png",
-            "",
-            "reads backwards from the middle",
-        ),
+        ("/img/odd/show?file=../../../z.png", "", "climbs in the query"),
+        ("/img/odd/txt%E2%80%AEgnp.exe.png", "", "reads backwards from the middle"),
         ("/img/odd//double.png", "", "an empty folder name"),
     ];
     let mut figures = String::new();
@@ -110,39 +78,18 @@ fn malformed(site: &mut Builder) {
     site.ghost("/img/ghost-without-an-end.png");
     let figures = figure("<IMG SRC=\"/img/malformed/shout.png\" ALT=\"\">", "Shouted")
         + &figure("<img alt src=/img/malformed/bare.png>", "No quotes")
-        + &figure(
-            "<img src='/img/malformed/single.png' alt=''>",
-            "Single quotes",
-        )
-        + &figure(
-            "<img alt='' src=\"\n  /img/malformed/around.png\t\n\">",
-            "Space around",
-        )
-        + &figure(
-            "<img alt='' src=\"/img/malf\normed/ins\tide.png\">",
-            "Breaks inside",
-        )
-        + &figure(
-            "<img alt='' src=\"/img/malformed/entity.png?a=1&#38;b=2\">",
-            "An entity",
-        )
-        + &figure(
-            "<img alt='' src=\"\\img\\malformed\\backslash.png\">",
-            "Backslashes",
-        )
+        + &figure("<img src='/img/malformed/single.png' alt=''>", "Single quotes")
+        + &figure("<img alt='' src=\"\n  /img/malformed/around.png\t\n\">", "Space around")
+        + &figure("<img alt='' src=\"/img/malf\normed/ins\tide.png\">", "Breaks inside")
+        + &figure("<img alt='' src=\"/img/malformed/entity.png?a=1&#38;b=2\">", "An entity")
+        + &figure("<img alt='' src=\"\\img\\malformed\\backslash.png\">", "Backslashes")
         + &figure(
             "<img alt='' src=\"/img/malformed/first.png\" \
              src=\"/img/ghost-of-a-second-attribute.png\">",
             "Two sources: the first counts",
         )
-        + &figure(
-            "<img alt='' src=\"/img/malformed/unclosed.png\"><div><p><b>",
-            "Nothing closed",
-        )
-        + &figure(
-            "<img alt='' src=\"HTTP:/img/malformed/scheme.png\">",
-            "Half an address",
-        );
+        + &figure("<img alt='' src=\"/img/malformed/unclosed.png\"><div><p><b>", "Nothing closed")
+        + &figure("<img alt='' src=\"HTTP:/img/malformed/scheme.png\">", "Half an address");
     let body = format!(
         "<p class=\"lead\">People write pages by hand, at night, in a hurry. All ten pictures can \
          be had; all of the links below lead nowhere and must not trouble anyone.</p>\n{}\

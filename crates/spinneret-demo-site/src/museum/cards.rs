@@ -23,18 +23,11 @@ pub(super) fn build(site: &mut Builder) {
     .into_iter()
     .enumerate()
     {
-        hang(
-            site,
-            &format!("/img/cards/{name}"),
-            &sized(sample(100 + number), 56, 56),
-        );
+        hang(site, &format!("/img/cards/{name}"), &sized(sample(100 + number), 56, 56));
     }
     hang(site, "/img/cards/safari.svg", &sample(3));
     // A film is no image: the first bytes of a WebM, no more.
-    let film = Resource::bytes(
-        Some("video/webm"),
-        &b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01"[..],
-    );
+    let film = Resource::bytes(Some("video/webm"), &b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01"[..]);
     site.serve("/media/weaving.webm", film);
     site.ghost("/media/weaving.webm");
 

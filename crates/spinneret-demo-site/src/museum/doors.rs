@@ -5,11 +5,7 @@ use crate::art::Motif;
 use crate::site::{Builder, Resource};
 
 pub(super) fn build(site: &mut Builder) {
-    hang(
-        site,
-        "/img/doors/map.png",
-        &sized(plate(Motif::Leaf, 1, 801), 96, 64),
-    );
+    hang(site, "/img/doors/map.png", &sized(plate(Motif::Leaf, 1, 801), 96, 64));
     hang(site, "/img/doors/curtain.jpg", &plate(Motif::Waves, 3, 802));
     hang(site, "/img/doors/behind.webp", &plate(Motif::Moth, 5, 803));
     let body = "<p class=\"lead\">A door can be a word, a spot on a map, a window in the wall, a \
@@ -40,21 +36,14 @@ pub(super) fn build(site: &mut Builder) {
     let body = "<p class=\"lead\">Wait a moment. The curtain opens by itself.</p>\n".to_owned()
         + &gallery(&picture("/img/doors/curtain.jpg", "The curtain"));
     let head = "<meta http-equiv=\"Refresh\" content=\"5; URL='behind'\">\n";
-    site.page(
-        "/doors/curtain",
-        Resource::text(HTML, frame("A curtain", head, &body)),
-    );
+    site.page("/doors/curtain", Resource::text(HTML, frame("A curtain", head, &body)));
 
     let body = "<p class=\"lead\">No link leads here, only the curtain.</p>\n".to_owned()
         + &gallery(&picture("/img/doors/behind.webp", "It sleeps by day"));
     open(site, "/doors/behind", "Behind the curtain", "", &body);
 
     for (status, room) in [(301, "french"), (302, "japanese"), (307, "greek")] {
-        site.redirect(
-            &format!("/moved/{status}"),
-            status,
-            &format!("/tongues/{room}"),
-        );
+        site.redirect(&format!("/moved/{status}"), status, &format!("/tongues/{room}"));
     }
     // Two steps, the second with a relative address.
     site.redirect("/moved/308", 308, "/moved/again");

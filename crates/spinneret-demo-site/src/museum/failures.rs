@@ -56,21 +56,10 @@ pub(super) fn build(site: &mut Builder) {
 /// The server says no.
 fn by_status(site: &mut Builder) -> Vec<Exhibit> {
     let page = |text: &str| {
-        Resource::text(
-            HTML,
-            frame(text, "", &format!("<p class=\"lead\">{text}.</p>\n")),
-        )
+        Resource::text(HTML, frame(text, "", &format!("<p class=\"lead\">{text}.</p>\n")))
     };
-    site.failure(
-        "/broken/no-such-room",
-        "404 for a page",
-        page("No such room").with_status(404),
-    );
-    site.failure(
-        "/broken/room-on-fire",
-        "500 for a page",
-        page("On fire").with_status(500),
-    );
+    site.failure("/broken/no-such-room", "404 for a page", page("No such room").with_status(404));
+    site.failure("/broken/room-on-fire", "500 for a page", page("On fire").with_status(500));
     site.failure("/broken/shredded", "corrupted gzip", {
         let packed = gzip(frame("Shredded", "", "<p>You cannot read this.</p>").as_bytes());
         Resource::bytes(Some(HTML), shred(packed)).with_header("Content-Encoding", "gzip")
@@ -79,30 +68,10 @@ fn by_status(site: &mut Builder) -> Vec<Exhibit> {
 
     let mut exhibits = Vec::new();
     for (name, status, reason, label) in [
-        (
-            "missing.png",
-            404,
-            "404 Not Found",
-            "The nail is still there.",
-        ),
-        (
-            "gone.png",
-            410,
-            "410 Gone",
-            "Sold, and it will not come back.",
-        ),
-        (
-            "locked.png",
-            403,
-            "403 Forbidden",
-            "Behind glass, and the glass is locked.",
-        ),
-        (
-            "error.png",
-            500,
-            "500 Internal Server Error",
-            "The museum trips over its own feet.",
-        ),
+        ("missing.png", 404, "404 Not Found", "The nail is still there."),
+        ("gone.png", 410, "410 Gone", "Sold, and it will not come back."),
+        ("locked.png", 403, "403 Forbidden", "Behind glass, and the glass is locked."),
+        ("error.png", 500, "500 Internal Server Error", "The museum trips over its own feet."),
     ] {
         let path = format!("/broken/{name}");
         site.failure(&path, reason, page(reason).with_status(status));
@@ -187,51 +156,20 @@ fn by_body(site: &mut Builder, whole: &Bytes) -> Vec<Exhibit> {
 /// The way there ends nowhere.
 fn by_way(site: &mut Builder) -> Vec<Exhibit> {
     let mut exhibits: Vec<Exhibit> = Vec::new();
-    site.failure(
-        "/loop/1",
-        "redirects in a circle",
-        Resource::redirect(302, "/loop/2"),
-    );
+    site.failure("/loop/1", "redirects in a circle", Resource::redirect(302, "/loop/2"));
     site.serve("/loop/2", Resource::redirect(302, "/loop/1"));
-    let nowhere = Resource {
-        headers: Vec::new(),
-        ..Resource::redirect(302, "")
-    };
-    site.failure(
-        "/broken/nowhere.png",
-        "redirect without an address",
-        nowhere,
-    );
+    let nowhere = Resource { headers: Vec::new(), ..Resource::redirect(302, "") };
+    site.failure("/broken/nowhere.png", "redirect without an address", nowhere);
     let refused = format!("http://127.0.0.1:{}/x.png", site.refusing_port());
     site.fails("/forever/100", "endless redirect");
     site.fails(&refused, "connection refused");
     site.fails("http://no-such-host.invalid/x.png", "unresolvable host");
     for (address, reason, label) in [
-        (
-            "/loop/1",
-            "redirects in a circle",
-            "Ask at the other desk. And there: ask at the first.",
-        ),
-        (
-            "/forever/100",
-            "endless redirect",
-            "Always one door further on.",
-        ),
-        (
-            "/broken/nowhere.png",
-            "redirect without an address",
-            "Moved, but where to?",
-        ),
-        (
-            refused.as_str(),
-            "connection refused",
-            "Nobody opens at this port.",
-        ),
-        (
-            "http://no-such-host.invalid/x.png",
-            "unresolvable host",
-            "No such house in any street.",
-        ),
+        ("/loop/1", "redirects in a circle", "Ask at the other desk. And there: ask at the first."),
+        ("/forever/100", "endless redirect", "Always one door further on."),
+        ("/broken/nowhere.png", "redirect without an address", "Moved, but where to?"),
+        (refused.as_str(), "connection refused", "Nobody opens at this port."),
+        ("http://no-such-host.invalid/x.png", "unresolvable host", "No such house in any street."),
     ] {
         exhibits.push((address.to_owned(), reason, label));
     }
@@ -256,18 +194,12 @@ fn traps(site: &mut Builder, whole: &Bytes) {
     }
     let metadata = Resource::redirect(302, "http://169.254.169.254/latest/meta-data/");
     site.serve("/trap/to-metadata", metadata);
-    site.serve(
-        "/trap/to-file",
-        Resource::redirect(302, "file:///etc/passwd"),
-    );
+    site.serve("/trap/to-file", Resource::redirect(302, "file:///etc/passwd"));
 }
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder
-        .write_all(data)
-        .and_then(|()| encoder.finish())
-        .expect("a vector takes every byte")
+    encoder.write_all(data).and_then(|()| encoder.finish()).expect("a vector takes every byte")
 }
 
 /// Damages what is in the middle of a file.

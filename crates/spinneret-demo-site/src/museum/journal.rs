@@ -38,11 +38,7 @@ pub(super) fn build(site: &mut Builder) {
         for (sketch, motif) in [motif, Motif::ALL[number * 2]].into_iter().enumerate() {
             let ending = if sketch == 0 { "jpg" } else { "png" };
             let path = format!("/img/journal/{night}-{}.{ending}", sketch + 1);
-            hang(
-                site,
-                &path,
-                &plate(motif, number * 2, (900 + 10 * night + sketch) as u64),
-            );
+            hang(site, &path, &plate(motif, number * 2, (900 + 10 * night + sketch) as u64));
             figures += &picture(&path, "From the margin");
         }
         let head = if night < NIGHTS.len() {

@@ -52,22 +52,12 @@ impl DemoSite {
 
 /// A plate of the museum's usual size.
 fn plate(motif: Motif, palette: usize, seed: u64) -> Plate {
-    Plate {
-        motif,
-        palette,
-        seed,
-        width: 64,
-        height: 64,
-    }
+    Plate { motif, palette, seed, width: 64, height: 64 }
 }
 
 /// The same plate in another size.
 fn sized(plate: Plate, width: usize, height: usize) -> Plate {
-    Plate {
-        width,
-        height,
-        ..plate
-    }
+    Plate { width, height, ..plate }
 }
 
 /// A plate in the format that the name's ending stands for.
@@ -155,49 +145,26 @@ fn open(site: &mut Builder, path: &str, title: &str, head: &str, body: &str) {
 /// What every page wears: style sheets, badge, icon.
 fn dressing(site: &mut Builder) {
     site.stylesheet("/style/museum.css", include_str!("../../assets/museum.css"));
-    site.stylesheet(
-        "/style/details.css",
-        include_str!("../../assets/details.css"),
-    );
+    site.stylesheet("/style/details.css", include_str!("../../assets/details.css"));
     // In the style sheet's comment.
     site.ghost("/img/ghost-of-a-comment.png");
-    site.image(
-        "/img/style/ground.svg",
-        art::web_svg(4, "#fbf7ee", "#efe6d2"),
-    );
+    site.image("/img/style/ground.svg", art::web_svg(4, "#fbf7ee", "#efe6d2"));
     let badge = Resource::bytes(Some("image/svg+xml"), art::badge_svg("#16263f", "#f4c95d"));
     site.image_as("/img/badge.svg", badge.with_coding(Coding::Gzip));
     hang(site, "/favicon.ico", &plate(Motif::Spider, 7, 1));
-    hang(
-        site,
-        "/img/style/thread.png",
-        &sized(plate(Motif::Waves, 7, 9), 96, 8),
-    );
-    hang(
-        site,
-        "/img/style/night%20sky.png",
-        &plate(Motif::Moon, 0, 3),
-    );
+    hang(site, "/img/style/thread.png", &sized(plate(Motif::Waves, 7, 9), 96, 8));
+    hang(site, "/img/style/night%20sky.png", &plate(Motif::Moon, 0, 3));
 }
 
 fn lobby(site: &mut Builder) {
     let mut figures = String::new();
-    for (number, (motif, palette)) in [
-        (Motif::Moon, 0),
-        (Motif::Dew, 4),
-        (Motif::Guard, 1),
-        (Motif::Moth, 3),
-        (Motif::Leaf, 5),
-    ]
-    .into_iter()
-    .enumerate()
+    for (number, (motif, palette)) in
+        [(Motif::Moon, 0), (Motif::Dew, 4), (Motif::Guard, 1), (Motif::Moth, 3), (Motif::Leaf, 5)]
+            .into_iter()
+            .enumerate()
     {
         let path = format!("/img/lobby/{}.jpg", number + 1);
-        hang(
-            site,
-            &path,
-            &sized(plate(motif, palette, 20 + number as u64), 96, 96),
-        );
+        hang(site, &path, &sized(plate(motif, palette, 20 + number as u64), 96, 96));
         figures += &picture(&path, motif.caption());
     }
     let body = format!(
@@ -223,11 +190,7 @@ fn lobby(site: &mut Builder) {
     site.ghost("/img/ghost-of-the-lobby.png");
     let head = "<meta property=\"og:title\" content=\"The Silk Museum\">\n\
                 <meta property=\"og:image\" content=\"{{origin}}/img/lobby/card.png\">\n";
-    hang(
-        site,
-        "/img/lobby/card.png",
-        &sized(plate(Motif::Orb, 0, 30), 96, 50),
-    );
+    hang(site, "/img/lobby/card.png", &sized(plate(Motif::Orb, 0, 30), 96, 50));
     open(site, "/", "A field guide to spiders", head, &body);
 }
 
@@ -258,36 +221,17 @@ fn private_rooms(site: &mut Builder) {
              <a href=\"/private/ledger\">The ledger</a>\n",
         ),
     );
-    site.forbidden(
-        "/private/ledger",
-        inside("Ledger", "<p>Silk in, silk out.</p>\n"),
-    );
-    site.forbidden(
-        "/species/?print=1",
-        inside("Species, to print", "<p>On paper.</p>\n"),
-    );
+    site.forbidden("/private/ledger", inside("Ledger", "<p>Silk in, silk out.</p>\n"));
+    site.forbidden("/species/?print=1", inside("Species, to print", "<p>On paper.</p>\n"));
     let vault = art::png(&plate(Motif::Cocoon, 6, 77));
-    site.forbidden(
-        "/private/vault.png",
-        Resource::bytes(Some("image/png"), vault),
-    );
+    site.forbidden("/private/vault.png", Resource::bytes(Some("image/png"), vault));
 
-    hang(
-        site,
-        "/private/visitors/badge.png",
-        &plate(Motif::Leaf, 5, 78),
-    );
+    hang(site, "/private/visitors/badge.png", &plate(Motif::Leaf, 5, 78));
     let body = "<p>Behind the rope, but open: <code>robots.txt</code> forbids what is around this \
                 corner and allows the corner itself, and the longer rule wins.</p>\n"
         .to_owned()
         + &gallery(&picture("badge.png", "Your badge, please wear it"));
-    open(
-        site,
-        "/private/visitors/",
-        "The visitors' corner",
-        "",
-        &body,
-    );
+    open(site, "/private/visitors/", "The visitors' corner", "", &body);
 }
 
 fn sitemap(site: &mut Builder) {
@@ -295,15 +239,7 @@ fn sitemap(site: &mut Builder) {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
     );
-    for path in [
-        "/",
-        "/species/",
-        "/webs/",
-        "/prints/",
-        "/ways/",
-        "/doors/",
-        "/cabinet/",
-    ] {
+    for path in ["/", "/species/", "/webs/", "/prints/", "/ways/", "/doors/", "/cabinet/"] {
         let _ = writeln!(map, "<url><loc>{{{{origin}}}}{path}</loc></url>");
     }
     map += "</urlset>\n";

@@ -49,10 +49,7 @@ const WALLS: [Wall; 5] = [
         slug: "gif",
         title: "GIF",
         text: "The oldest of the common formats, with 256 colours and a taste for motion.",
-        kinds: &[
-            ("still", "gif", art::gif),
-            ("moving", "gif", art::gif_animation),
-        ],
+        kinds: &[("still", "gif", art::gif), ("moving", "gif", art::gif_animation)],
         each: 4,
     },
     Wall {
@@ -97,11 +94,8 @@ fn tiff_big(plate: &Plate) -> Vec<u8> {
 pub(super) fn build(site: &mut Builder) {
     let mut list = String::new();
     for (number, wall) in WALLS.iter().enumerate() {
-        let _ = writeln!(
-            list,
-            "<li><a href=\"{}\">{}</a>: {}</li>",
-            wall.slug, wall.title, wall.text
-        );
+        let _ =
+            writeln!(list, "<li><a href=\"{}\">{}</a>: {}</li>", wall.slug, wall.title, wall.text);
         let mut figures = String::new();
         for (kind, (name, ending, encode)) in wall.kinds.iter().enumerate() {
             for print in 0..wall.each {
@@ -116,33 +110,17 @@ pub(super) fn build(site: &mut Builder) {
             }
         }
         if wall.slug == "new" {
-            site.image(
-                "/img/prints/new/orb.avif",
-                &include_bytes!("../../assets/orb.avif")[..],
-            );
-            site.image(
-                "/img/prints/new/moon.avif",
-                &include_bytes!("../../assets/moon.avif")[..],
-            );
+            site.image("/img/prints/new/orb.avif", &include_bytes!("../../assets/orb.avif")[..]);
+            site.image("/img/prints/new/moon.avif", &include_bytes!("../../assets/moon.avif")[..]);
             figures += &picture("/img/prints/new/orb.avif", "AVIF, a gift");
             figures += &picture("/img/prints/new/moon.avif", "AVIF, another");
         }
         let body = format!("<p class=\"lead\">{}</p>\n{}", wall.text, gallery(&figures));
-        open(
-            site,
-            &format!("/prints/{}", wall.slug),
-            wall.title,
-            "",
-            &body,
-        );
+        open(site, &format!("/prints/{}", wall.slug), wall.title, "", &body);
     }
     vector_wall(site);
     list += "<li><a href=\"svg\">SVG</a>: not pixels but instructions.</li>\n";
-    hang(
-        site,
-        "/img/prints/press.png",
-        &sized(plate(Motif::Waves, 2, 999), 96, 40),
-    );
+    hang(site, "/img/prints/press.png", &sized(plate(Motif::Waves, 2, 999), 96, 40));
     let body = format!(
         "<p class=\"lead\">Silk holds whatever is laid on it, and so does a press. Each wall of \
          this room shows one family of formats.</p>\n<ul class=\"rooms\">\n{list}</ul>\n{}",

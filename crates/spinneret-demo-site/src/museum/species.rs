@@ -113,30 +113,22 @@ const SPECIES: [Species; 8] = [
 ];
 
 /// The endings that a page's plates have, in turn.
-const ENDINGS: [&str; 10] = [
-    "png", "jpg", "gif", "webp", "svg", "png", "jpg", "bmp", "gif", "webp",
-];
+const ENDINGS: [&str; 10] =
+    ["png", "jpg", "gif", "webp", "svg", "png", "jpg", "bmp", "gif", "webp"];
 
 pub(super) fn build(site: &mut Builder) {
     let mut cards = String::new();
     for (number, species) in SPECIES.iter().enumerate() {
         page(site, number, species);
         let thumb = format!("/img/species/{}/index.png", species.slug);
-        hang(
-            site,
-            &thumb,
-            &plate(Motif::Guard, number, 100 + number as u64),
-        );
+        hang(site, &thumb, &plate(Motif::Guard, number, 100 + number as u64));
         // The last three are reached through the image map of the doors instead.
         let markup = format!("<img src=\"{thumb}\" alt=\"{}\">", species.name);
         cards += &if number < 5 {
             let linked = format!("<a href=\"/species/{}\">{markup}</a>", species.slug);
             figure(&linked, species.name)
         } else {
-            figure(
-                &markup,
-                &format!("{} (by the <a href=\"/doors/\">map</a>)", species.name),
-            )
+            figure(&markup, &format!("{} (by the <a href=\"/doors/\">map</a>)", species.name))
         };
     }
     let body = format!(
@@ -155,15 +147,8 @@ fn page(site: &mut Builder, number: usize, species: &Species) {
     let hero = sized(plate(Motif::Guard, number, seed), 96, 72);
     hang(site, &format!("{folder}/hero.webp"), &hero);
     hang(site, &format!("{folder}/hero.jpg"), &sized(hero, 72, 54));
-    site.image(
-        &format!("{folder}/hero@2x.jpg"),
-        art::jpeg_progressive(&hero),
-    );
-    hang(
-        site,
-        &format!("{folder}/card.png"),
-        &sized(plate(Motif::Orb, number, seed + 1), 80, 42),
-    );
+    site.image(&format!("{folder}/hero@2x.jpg"), art::jpeg_progressive(&hero));
+    hang(site, &format!("{folder}/card.png"), &sized(plate(Motif::Orb, number, seed + 1), 80, 42));
 
     let mut figures = String::new();
     for (place, ending) in ENDINGS.iter().enumerate() {
@@ -171,9 +156,7 @@ fn page(site: &mut Builder, number: usize, species: &Species) {
         let shown = plate(motif, number, seed + 10 + place as u64);
         let path = format!("{folder}/plate-{}.{ending}", place + 1);
         if *ending == "svg" {
-            let grounds = [
-                "#16263f", "#1f4d3a", "#7a3b12", "#5b1f3f", "#0d4250", "#3b2a55",
-            ];
+            let grounds = ["#16263f", "#1f4d3a", "#7a3b12", "#5b1f3f", "#0d4250", "#3b2a55"];
             let web = art::web_svg(shown.seed, grounds[number % grounds.len()], "#f4f0e4");
             site.image(&path, web);
             figures += &picture(&path, "Construction drawing");
@@ -186,25 +169,14 @@ fn page(site: &mut Builder, number: usize, species: &Species) {
     let mut large = String::new();
     for (place, ending) in ["jpg", "png", "webp"].iter().enumerate() {
         let motif = Motif::ALL[(place * 4 + number + 1) % Motif::ALL.len()];
-        let full = sized(
-            plate(motif, number + 1 + place, seed + 40 + place as u64),
-            96,
-            96,
-        );
+        let full = sized(plate(motif, number + 1 + place, seed + 40 + place as u64), 96, 96);
         let path = format!("{folder}/full-{}.{ending}", place + 1);
         let thumb = format!("{folder}/thumb-{}.png", place + 1);
-        let bytes = if place == 0 {
-            art::jpeg_progressive(&full)
-        } else {
-            render(&path, &full)
-        };
+        let bytes = if place == 0 { art::jpeg_progressive(&full) } else { render(&path, &full) };
         site.image(&path, bytes);
         hang(site, &thumb, &sized(full, 48, 48));
         large += &figure(
-            &format!(
-                "<a href=\"{path}\"><img src=\"{thumb}\" alt=\"{}\"></a>",
-                motif.caption()
-            ),
+            &format!("<a href=\"{path}\"><img src=\"{thumb}\" alt=\"{}\"></a>", motif.caption()),
             "Enlarge",
         );
     }
@@ -225,11 +197,5 @@ fn page(site: &mut Builder, number: usize, species: &Species) {
     );
     let head =
         format!("<meta property=\"og:image\" content=\"{{{{origin}}}}{folder}/card.png\">\n");
-    open(
-        site,
-        &format!("/species/{}", species.slug),
-        species.name,
-        &head,
-        &body,
-    );
+    open(site, &format!("/species/{}", species.slug), species.name, &head, &body);
 }

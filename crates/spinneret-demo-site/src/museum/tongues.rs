@@ -17,11 +17,7 @@ pub(super) fn build(site: &mut Builder) {
     .enumerate()
     {
         let motif = Motif::ALL[(number * 2 + 1) % Motif::ALL.len()];
-        hang(
-            site,
-            &format!("/img/tongues/{name}"),
-            &plate(motif, number, 1100 + number as u64),
-        );
+        hang(site, &format!("/img/tongues/{name}"), &plate(motif, number, 1100 + number as u64));
     }
     hang(site, "/img/tongues/shelf.jpg", &plate(Motif::Leaf, 7, 1110));
 
@@ -42,10 +38,7 @@ pub(super) fn build(site: &mut Builder) {
             .to_owned() + &gallery(&picture("/img/tongues/façade.png", "La façade"))),
     );
     let bytes = encoding_rs::WINDOWS_1252.encode(&french).0.into_owned();
-    site.page(
-        "/tongues/french",
-        Resource::bytes(Some("text/html; charset=windows-1252"), bytes),
-    );
+    site.page("/tongues/french", Resource::bytes(Some("text/html; charset=windows-1252"), bytes));
 
     // Declared by the page alone.
     let japanese = framed(
@@ -71,10 +64,8 @@ pub(super) fn build(site: &mut Builder) {
             .to_owned()
             + &gallery(&picture("/img/tongues/ἀράχνη.png", "Ἀράχνη"))),
     );
-    let bytes: Vec<u8> = std::iter::once(0xfeff)
-        .chain(greek.encode_utf16())
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    let bytes: Vec<u8> =
+        std::iter::once(0xfeff).chain(greek.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     site.page("/tongues/greek", Resource::bytes(Some("text/html"), bytes));
 
     // Says UTF-8 and is not, in one place.
@@ -91,10 +82,7 @@ pub(super) fn build(site: &mut Builder) {
             bytes[pair - 1..=pair].copy_from_slice(b"\xc3\xff");
         }
     }
-    site.page(
-        "/tongues/damaged",
-        Resource::bytes(Some(super::HTML), bytes),
-    );
+    site.page("/tongues/damaged", Resource::bytes(Some(super::HTML), bytes));
 
     let unknown = framed(
         "<meta charset=\"x-orb-weaver\">",
@@ -106,8 +94,5 @@ pub(super) fn build(site: &mut Builder) {
             + &gallery(&picture("/img/tongues/unknown.png", "Perhaps a signature"))),
     );
     let kind = Some("text/html; charset=x-orb-weaver");
-    site.page(
-        "/tongues/unknown",
-        Resource::bytes(kind, unknown.into_bytes()),
-    );
+    site.page("/tongues/unknown", Resource::bytes(kind, unknown.into_bytes()));
 }

@@ -6,11 +6,7 @@ use crate::site::{Builder, Resource};
 
 /// A plate of these rooms; each number gives another.
 pub(super) fn sample(number: usize) -> Plate {
-    plate(
-        Motif::ALL[number % Motif::ALL.len()],
-        number / 3,
-        2000 + number as u64,
-    )
+    plate(Motif::ALL[number % Motif::ALL.len()], number / 3, 2000 + number as u64)
 }
 
 pub(super) fn build(site: &mut Builder) {
@@ -41,9 +37,8 @@ fn lazy(site: &mut Builder) {
     const BLANK: &str =
         "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
     let mut figures = String::new();
-    for (number, attribute) in ["data-src", "data-original", "data-lazy-src", "data-lazy"]
-        .into_iter()
-        .enumerate()
+    for (number, attribute) in
+        ["data-src", "data-original", "data-lazy-src", "data-lazy"].into_iter().enumerate()
     {
         let path = format!("/img/lazy/{attribute}.jpg");
         hang(site, &path, &sample(number + 1));
@@ -88,34 +83,16 @@ fn lazy(site: &mut Builder) {
 /// `srcset` and `picture`.
 fn choices(site: &mut Builder) {
     for (number, width) in [24_usize, 48, 96].into_iter().enumerate() {
-        hang(
-            site,
-            &format!("/img/choice/wide-{width}.png"),
-            &sized(sample(10), width, width / 2),
-        );
+        hang(site, &format!("/img/choice/wide-{width}.png"), &sized(sample(10), width, width / 2));
         hang(
             site,
             &format!("/img/choice/dense-{}.jpg", number + 1),
             &sized(sample(11), width, width),
         );
-        hang(
-            site,
-            &format!("/img/choice/art-{width}.webp"),
-            &sized(sample(12), width, width),
-        );
+        hang(site, &format!("/img/choice/art-{width}.webp"), &sized(sample(12), width, width));
     }
-    for name in [
-        "fallback.png",
-        "a,comma.png",
-        "tight-1.gif",
-        "tight-2.gif",
-        "only-set.png",
-    ] {
-        hang(
-            site,
-            &format!("/img/choice/{name}"),
-            &sample(13 + name.len()),
-        );
+    for name in ["fallback.png", "a,comma.png", "tight-1.gif", "tight-2.gif", "only-set.png"] {
+        hang(site, &format!("/img/choice/{name}"), &sample(13 + name.len()));
     }
     let figures = figure(
         "<img src=\"/img/choice/wide-24.png\" sizes=\"50vw\" alt=\"\" srcset=\"\n\
@@ -229,61 +206,21 @@ fn addresses(site: &mut Builder) {
     let mut figures = String::new();
     // As the page writes it, as it is asked for, what is special.
     for (number, (written, asked, caption)) in [
-        (
-            "/img/odd names/silk thread.png",
-            "/img/odd%20names/silk%20thread.png",
-            "Spaces",
-        ),
-        (
-            "/img/odd%20names/knot.png",
-            "/img/odd%20names/knot.png",
-            "Spaces, encoded",
-        ),
+        ("/img/odd names/silk thread.png", "/img/odd%20names/silk%20thread.png", "Spaces"),
+        ("/img/odd%20names/knot.png", "/img/odd%20names/knot.png", "Spaces, encoded"),
         (
             "/img/vieux château/fil d’or.jpg",
             "/img/vieux%20ch%C3%A2teau/fil%20d%E2%80%99or.jpg",
             "Accents",
         ),
-        (
-            "/img/蜘蛛.png",
-            "/img/%E8%9C%98%E8%9B%9B.png",
-            "Another alphabet",
-        ),
-        (
-            "/img/odd/100%25.png",
-            "/img/odd/100%25.png",
-            "A per cent sign",
-        ),
-        (
-            "/img/odd/plate.png?v=1",
-            "/img/odd/plate.png?v=1",
-            "Version 1",
-        ),
-        (
-            "/img/odd/plate.png?v=2",
-            "/img/odd/plate.png?v=2",
-            "Version 2, another picture",
-        ),
-        (
-            "/img/odd/plate.png",
-            "/img/odd/plate.png",
-            "No version, a third picture",
-        ),
-        (
-            "/img/odd/show.php?id=7&amp;size=64",
-            "/img/odd/show.php?id=7&size=64",
-            "By number",
-        ),
-        (
-            "/img/odd/plate.gif#detail",
-            "/img/odd/plate.gif",
-            "A part of a picture",
-        ),
-        (
-            "./../img/./odd/dots/../walk.png",
-            "/img/odd/walk.png",
-            "Back and forth",
-        ),
+        ("/img/蜘蛛.png", "/img/%E8%9C%98%E8%9B%9B.png", "Another alphabet"),
+        ("/img/odd/100%25.png", "/img/odd/100%25.png", "A per cent sign"),
+        ("/img/odd/plate.png?v=1", "/img/odd/plate.png?v=1", "Version 1"),
+        ("/img/odd/plate.png?v=2", "/img/odd/plate.png?v=2", "Version 2, another picture"),
+        ("/img/odd/plate.png", "/img/odd/plate.png", "No version, a third picture"),
+        ("/img/odd/show.php?id=7&amp;size=64", "/img/odd/show.php?id=7&size=64", "By number"),
+        ("/img/odd/plate.gif#detail", "/img/odd/plate.gif", "A part of a picture"),
+        ("./../img/./odd/dots/../walk.png", "/img/odd/walk.png", "Back and forth"),
     ]
     .into_iter()
     .enumerate()
@@ -315,27 +252,11 @@ fn lies(site: &mut Builder) -> String {
     }
     // Right bytes, wrong or missing words.
     let untrue = [
-        (
-            "/img/odd/as-text.png",
-            Some("text/plain"),
-            "PNG, says it is text",
-        ),
-        (
-            "/img/odd/as-jpeg.jpg",
-            Some("image/jpeg"),
-            "PNG, says it is JPEG",
-        ),
-        (
-            "/img/odd/as-bytes.png",
-            Some("application/octet-stream"),
-            "PNG, says nothing useful",
-        ),
+        ("/img/odd/as-text.png", Some("text/plain"), "PNG, says it is text"),
+        ("/img/odd/as-jpeg.jpg", Some("image/jpeg"), "PNG, says it is JPEG"),
+        ("/img/odd/as-bytes.png", Some("application/octet-stream"), "PNG, says nothing useful"),
         ("/img/odd/untyped.png", None, "PNG, says nothing"),
-        (
-            "/img/odd/no-ending",
-            Some("image/png"),
-            "PNG, without an ending",
-        ),
+        ("/img/odd/no-ending", Some("image/png"), "PNG, without an ending"),
     ];
     for (number, (path, kind, caption)) in untrue.into_iter().enumerate() {
         site.image_as(path, Resource::bytes(kind, art::png(&sample(61 + number))));
@@ -347,10 +268,7 @@ fn lies(site: &mut Builder) -> String {
     );
     figures += &picture("/img/odd/in-chunks.png", "In chunks");
     for (number, status) in [301_u16, 302, 303, 307, 308].into_iter().enumerate() {
-        let (from, to) = (
-            format!("/moved/{status}.png"),
-            format!("/img/moved/{status}.png"),
-        );
+        let (from, to) = (format!("/moved/{status}.png"), format!("/img/moved/{status}.png"));
         hang(site, &to, &sample(67 + number));
         site.redirect(&from, status, &to);
         figures += &picture(&from, &format!("Moved, {status}"));
@@ -361,25 +279,14 @@ fn lies(site: &mut Builder) -> String {
 /// A page with `base`.
 fn based(site: &mut Builder) {
     for number in 1..=4_usize {
-        hang(
-            site,
-            &format!("/img/based/far/{number}.png"),
-            &sample(80 + number),
-        );
+        hang(site, &format!("/img/based/far/{number}.png"), &sample(80 + number));
     }
-    let figures: String = (1..=3)
-        .map(|number| picture(&format!("{number}.png"), "Next to the base"))
-        .collect();
+    let figures: String =
+        (1..=3).map(|number| picture(&format!("{number}.png"), "Next to the base")).collect();
     let body = format!(
         "<p class=\"lead\">This page lives in one place and says that its addresses begin in \
          another.</p>\n{}<p>The <a href=\"4.png\">fourth</a> is a link.</p>\n",
         gallery(&figures)
     );
-    open(
-        site,
-        "/ways/based",
-        "Moved base",
-        "<base href=\"/img/based/far/\">\n",
-        &body,
-    );
+    open(site, "/ways/based", "Moved base", "<base href=\"/img/based/far/\">\n", &body);
 }

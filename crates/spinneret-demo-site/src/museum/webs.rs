@@ -63,10 +63,7 @@ pub(super) fn build(site: &mut Builder) {
     let mut cards = String::new();
     for (number, web) in WEBS.iter().enumerate() {
         let drawing = format!("/img/webs/{}.svg", web.slug);
-        site.image(
-            &drawing,
-            art::web_svg(50 + number as u64, "#2b3138", "#f5f7f9"),
-        );
+        site.image(&drawing, art::web_svg(50 + number as u64, "#2b3138", "#f5f7f9"));
         let markup = format!("<img src=\"{drawing}\" alt=\"{}\">", web.name);
         cards += &if web.listed {
             figure(&format!("<a href=\"{}\">{markup}</a>", web.slug), web.name)
@@ -78,16 +75,8 @@ pub(super) fn build(site: &mut Builder) {
         let mut figures = String::new();
         for (place, ending) in ["png", "jpg", "gif", "webp", "png"].iter().enumerate() {
             let path = format!("/img/webs/{}/{}.{ending}", web.slug, place + 1);
-            let motif = if place % 2 == 0 {
-                web.motif
-            } else {
-                Motif::ALL[place + number]
-            };
-            hang(
-                site,
-                &path,
-                &plate(motif, web.palette, (300 + 10 * number + place) as u64),
-            );
+            let motif = if place % 2 == 0 { web.motif } else { Motif::ALL[place + number] };
+            hang(site, &path, &plate(motif, web.palette, (300 + 10 * number + place) as u64));
             figures += &picture(&path, motif.caption());
         }
         let body = format!(

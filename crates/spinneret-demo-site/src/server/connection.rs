@@ -88,9 +88,7 @@ async fn linger(stream: &mut TcpStream) -> io::Result<()> {
         while stream.read(&mut rest).await? > 0 {}
         Ok(())
     };
-    timeout(Duration::from_secs(1), drained)
-        .await
-        .unwrap_or(Ok(()))
+    timeout(Duration::from_secs(1), drained).await.unwrap_or(Ok(()))
 }
 
 async fn read_request(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<Read> {
@@ -123,9 +121,7 @@ fn parse(input: &[u8]) -> Result<Option<(Request, usize)>, u16> {
     };
     let mut request = Request {
         method: head.method.unwrap_or_default().to_owned(),
-        target: path_of(head.path.unwrap_or_default())
-            .ok_or(400_u16)?
-            .to_owned(),
+        target: path_of(head.path.unwrap_or_default()).ok_or(400_u16)?.to_owned(),
         http_1_0: head.version == Some(0),
         keep_alive: head.version == Some(1),
         ..Request::default()

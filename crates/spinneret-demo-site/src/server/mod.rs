@@ -30,10 +30,7 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     /// No latency, with `robots.txt`.
     fn default() -> Self {
-        Self {
-            latency: Duration::ZERO,
-            robots: true,
-        }
+        Self { latency: Duration::ZERO, robots: true }
     }
 }
 
@@ -119,23 +116,11 @@ impl Drop for Running<'_> {
 ///
 /// Outside a tokio runtime with input and output and time enabled.
 pub async fn serve(listener: TcpListener, site: DemoSite, options: ServeOptions) -> ServerHandle {
-    let address = listener
-        .local_addr()
-        .expect("a bound listener knows its address");
-    let shared = Arc::new(Shared {
-        site,
-        options,
-        address,
-        log: Mutex::default(),
-    });
+    let address = listener.local_addr().expect("a bound listener knows its address");
+    let shared = Arc::new(Shared { site, options, address, log: Mutex::default() });
     let (stop, stopped) = oneshot::channel();
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-    ServerHandle {
-        address,
-        shared,
-        stop: Some(stop),
-        accepting,
-    }
+    ServerHandle { address, shared, stop: Some(stop), accepting }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
@@ -183,10 +168,7 @@ impl ServerHandle {
     /// Every `User-Agent` that was seen.
     pub fn user_agents(&self) -> BTreeSet<String> {
         let log = self.shared.log();
-        log.hits
-            .iter()
-            .filter_map(|hit| hit.user_agent.clone())
-            .collect()
+        log.hits.iter().filter_map(|hit| hit.user_agent.clone()).collect()
     }
 
     /// The most requests that were being answered at the same time.

@@ -72,11 +72,7 @@ fn find<'a>(shared: &'a Shared, target: &str) -> Option<Cow<'a, Resource>> {
     let found = resources
         .get(target)
         .or_else(|| resources.get(&upper_case_escapes(target)))
-        .or_else(|| {
-            resources
-                .get(target.split_once('?')?.0)
-                .filter(|found| found.is_trap())
-        });
+        .or_else(|| resources.get(target.split_once('?')?.0).filter(|found| found.is_trap()));
     found.map(Cow::Borrowed)
 }
 
@@ -146,11 +142,7 @@ async fn send(
         }
     }
     stream.write_all(&message).await?;
-    Ok(if keep_alive {
-        After::Next
-    } else {
-        After::Close
-    })
+    Ok(if keep_alive { After::Next } else { After::Close })
 }
 
 fn in_chunks(body: &[u8], message: &mut Vec<u8>) {
@@ -166,9 +158,7 @@ fn in_chunks(body: &[u8], message: &mut Vec<u8>) {
 fn origin(shared: &Shared, request: &Request) -> String {
     let harmless = |host: &&String| {
         !host.is_empty()
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
     };
     match request.host.as_ref().filter(harmless) {
         Some(host) => format!("http://{host}"),
@@ -186,10 +176,7 @@ fn accepts(accept: &str, coding: Coding) -> bool {
             let mut parts = entry.split(';');
             let named = parts.next()?.trim().eq_ignore_ascii_case(name);
             let refused = parts.any(|part| {
-                let part = part
-                    .trim()
-                    .trim_start_matches("q=")
-                    .trim_start_matches("Q=");
+                let part = part.trim().trim_start_matches("q=").trim_start_matches("Q=");
                 part.parse::<f32>().is_ok_and(|weight| weight <= 0.0)
             });
             named.then_some(!refused)
@@ -237,10 +224,7 @@ fn plain(status: u16, text: &str) -> Resource {
 
 /// The whole answer to what is no request.
 pub(super) fn refusal(status: u16) -> String {
-    format!(
-        "{}Content-Length: 0\r\nConnection: close\r\n\r\n",
-        status_line(status)
-    )
+    format!("{}Content-Length: 0\r\nConnection: close\r\n\r\n", status_line(status))
 }
 
 /// The status line, and the name of this server.
@@ -283,9 +267,6 @@ mod tests {
 
     #[test]
     fn escapes_are_compared_in_upper_case_and_nothing_else_is() {
-        assert_eq!(
-            upper_case_escapes("/a%2fb/%c3%A9?q=%aa"),
-            "/a%2Fb/%C3%A9?q=%AA"
-        );
+        assert_eq!(upper_case_escapes("/a%2fb/%c3%A9?q=%aa"), "/a%2Fb/%C3%A9?q=%AA");
     }
 }

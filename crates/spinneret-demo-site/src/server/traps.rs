@@ -13,44 +13,20 @@ use super::reply::{After, status_line};
 /// The misbehaving addresses that no page refers to, because they cost time, and what each does.
 /// Tests and the curious ask for them by name.
 pub const TRAPS: [(&str, &str); 12] = [
-    (
-        "/trap/slow",
-        "a whole PNG, a few bytes every 100 ms, over about two seconds",
-    ),
-    (
-        "/trap/trickle",
-        "one byte of a PNG every 100 ms for 30 seconds, then the line goes dead",
-    ),
-    (
-        "/trap/held",
-        "takes the request and says nothing for 30 seconds",
-    ),
-    (
-        "/trap/huge",
-        "announces 10 GB, then trickles for 30 seconds",
-    ),
-    (
-        "/trap/endless",
-        "a chunked PNG without an end, at full speed up to 256 MiB",
-    ),
-    (
-        "/trap/hang-up",
-        "closes the connection instead of answering",
-    ),
+    ("/trap/slow", "a whole PNG, a few bytes every 100 ms, over about two seconds"),
+    ("/trap/trickle", "one byte of a PNG every 100 ms for 30 seconds, then the line goes dead"),
+    ("/trap/held", "takes the request and says nothing for 30 seconds"),
+    ("/trap/huge", "announces 10 GB, then trickles for 30 seconds"),
+    ("/trap/endless", "a chunked PNG without an end, at full speed up to 256 MiB"),
+    ("/trap/hang-up", "closes the connection instead of answering"),
     ("/trap/garbage", "answers with something that is not HTTP"),
     ("/trap/long-header", "a header of 1 MiB"),
     (
         "/trap/flaky",
         "503 to the first two requests for it, a PNG from the third on; each query apart",
     ),
-    (
-        "/trap/busy",
-        "429 with Retry-After: 1 to the first request, then a PNG; each query apart",
-    ),
-    (
-        "/trap/to-metadata",
-        "redirects to http://169.254.169.254/latest/meta-data/",
-    ),
+    ("/trap/busy", "429 with Retry-After: 1 to the first request, then a PNG; each query apart"),
+    ("/trap/to-metadata", "redirects to http://169.254.169.254/latest/meta-data/"),
     ("/trap/to-file", "redirects to file:///etc/passwd"),
 ];
 
@@ -125,9 +101,7 @@ impl Trap {
                 trickle(stream, image).await?;
             }
             Self::Slow(image) => {
-                stream
-                    .write_all(&head(&format!("Content-Length: {}", image.len())))
-                    .await?;
+                stream.write_all(&head(&format!("Content-Length: {}", image.len()))).await?;
                 for part in image.chunks(image.len().div_ceil(20).max(1)) {
                     sleep(STEP).await;
                     stream.write_all(part).await?;
@@ -141,10 +115,7 @@ impl Trap {
                     while stream.read(&mut ignored).await? > 0 {}
                     Ok(())
                 };
-                return timeout(PATIENCE, leaves)
-                    .await
-                    .unwrap_or(Ok(()))
-                    .map(|()| After::Drop);
+                return timeout(PATIENCE, leaves).await.unwrap_or(Ok(())).map(|()| After::Drop);
             }
             Self::Endless(image) => {
                 let mut message = head("Transfer-Encoding: chunked");
@@ -157,18 +128,14 @@ impl Trap {
                 }
             }
             Self::Garbage => {
-                stream
-                    .write_all(b"\x00\xff eight legs good, two legs bad\r\n\r\n")
-                    .await?;
+                stream.write_all(b"\x00\xff eight legs good, two legs bad\r\n\r\n").await?;
                 return Ok(After::Close);
             }
             Self::LongHeader => {
                 stream.write_all(status_line(200).as_bytes()).await?;
                 let line = format!("X-Thread: {}\r\n", "silk".repeat(250));
                 stream.write_all(line.repeat(1040).as_bytes()).await?;
-                stream
-                    .write_all(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
-                    .await?;
+                stream.write_all(b"Content-Length: 0\r\nConnection: close\r\n\r\n").await?;
                 return Ok(After::Close);
             }
             Self::HangUp | Self::Flaky(_) | Self::Busy(_) => {}
@@ -179,11 +146,8 @@ impl Trap {
 
 /// A good beginning: 200, PNG, and one more line.
 fn head(line: &str) -> Vec<u8> {
-    format!(
-        "{}Content-Type: image/png\r\n{line}\r\nConnection: close\r\n\r\n",
-        status_line(200)
-    )
-    .into_bytes()
+    format!("{}Content-Type: image/png\r\n{line}\r\nConnection: close\r\n\r\n", status_line(200))
+        .into_bytes()
 }
 
 fn chunk(message: &mut Vec<u8>, data: &[u8]) {

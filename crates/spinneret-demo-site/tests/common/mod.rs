@@ -91,18 +91,11 @@ pub fn answer(bytes: &[u8]) -> Answer {
         .headers
         .iter()
         .map(|line| {
-            (
-                line.name.to_ascii_lowercase(),
-                String::from_utf8_lossy(line.value).into_owned(),
-            )
+            (line.name.to_ascii_lowercase(), String::from_utf8_lossy(line.value).into_owned())
         })
         .collect();
-    let mut answer = Answer {
-        status: head.code.unwrap(),
-        headers,
-        body: bytes[length..].to_vec(),
-        whole: true,
-    };
+    let mut answer =
+        Answer { status: head.code.unwrap(), headers, body: bytes[length..].to_vec(), whole: true };
     if answer.header("transfer-encoding") == Some("chunked") {
         (answer.body, answer.whole) = unchunked(&answer.body);
     } else if let Some(announced) = answer.header("content-length") {

@@ -18,11 +18,7 @@ fn errors(options: &str, item: &str) -> Vec<String> {
 fn refused(item: &str, message: &str) {
     let errors = errors("", item);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(
-        errors[0].contains(message),
-        "{:?} does not say {message:?}",
-        errors[0]
-    );
+    assert!(errors[0].contains(message), "{:?} does not say {message:?}", errors[0]);
 }
 
 fn squeezed(tokens: &TokenStream) -> String {
@@ -65,20 +61,14 @@ fn several_arguments_travel_as_a_tuple_and_none_as_the_unit() {
 fn an_async_task_dereferences_to_a_function_that_returns_a_boxed_future() {
     let text = expanded("", "async fn f(a: String) -> u8 { 3 }");
     contains(&text, "type Output = u8;");
-    contains(
-        &text,
-        "dyn ::core::future::Future<Output = u8> + ::core::marker::Send",
-    );
+    contains(&text, "dyn ::core::future::Future<Output = u8> + ::core::marker::Send");
     contains(&text, "Call::Pending(boxed(argument_0))");
 }
 
 #[test]
 fn the_name_is_the_module_path_unless_given() {
     let text = expanded("", "fn r#match() {}");
-    contains(
-        &text,
-        r#"::core::concat!(::core::module_path!(), "::", "match")"#,
-    );
+    contains(&text, r#"::core::concat!(::core::module_path!(), "::", "match")"#);
     contains(&text, "struct r#match {}");
     let text = expanded(r#"name = "resize""#, "fn f() {}");
     contains(&text, r#"const NAME: &'static str = "resize";"#);
@@ -94,10 +84,7 @@ fn the_crate_can_be_found_elsewhere() {
 #[test]
 fn the_signature_ignores_spacing_and_tells_types_apart() {
     let of = |types: &[Type], output: Type| signature(types, &output);
-    assert_eq!(
-        of(&[parse_quote!(Vec<u8>)], parse_quote!(u8)),
-        "(Vec<u8>)->u8"
-    );
+    assert_eq!(of(&[parse_quote!(Vec<u8>)], parse_quote!(u8)), "(Vec<u8>)->u8");
     let one = of(&[parse_quote!(u8)], parse_quote!(u8));
     assert_ne!(one, of(&[], parse_quote!(u8)));
     assert_ne!(one, of(&[parse_quote!(u8)], parse_quote!(u16)));
@@ -126,10 +113,7 @@ fn methods_generics_and_odd_functions_are_refused() {
     refused("fn f(&self) {}", "cannot be a method");
     refused("fn f<T>(a: T) {}", "cannot be generic");
     refused("fn f<const N: usize>(a: [u8; N]) {}", "cannot be generic");
-    refused(
-        "fn f(a: u8) where u8: Copy {}",
-        "cannot have a where clause",
-    );
+    refused("fn f(a: u8) where u8: Copy {}", "cannot have a where clause");
     refused("const fn f() {}", "`const fn`");
     refused("unsafe fn f() {}", "cannot be unsafe");
     refused(r#"extern "C" fn f() {}"#, "`extern` function");
@@ -140,20 +124,11 @@ fn methods_generics_and_odd_functions_are_refused() {
 #[test]
 fn borrowed_and_unnamed_types_are_refused() {
     refused("fn f(a: &str) {}", "cannot borrow its arguments");
-    refused(
-        "fn f(a: Option<&'static str>) {}",
-        "cannot borrow its arguments",
-    );
+    refused("fn f(a: Option<&'static str>) {}", "cannot borrow its arguments");
     refused("fn f(a: Cow<'static, str>) {}", "cannot borrow");
-    refused(
-        r#"fn f() -> &'static str { "" }"#,
-        "cannot return a reference",
-    );
+    refused(r#"fn f() -> &'static str { "" }"#, "cannot return a reference");
     refused("fn f(a: impl Into<String>) {}", "cannot take `impl Trait`");
-    refused(
-        "fn f() -> impl Iterator<Item = u8> { [].into_iter() }",
-        "cannot return `impl",
-    );
+    refused("fn f() -> impl Iterator<Item = u8> { [].into_iter() }", "cannot return `impl");
     refused("fn f(a: Vec<_>) {}", "must be written out");
 }
 
@@ -166,10 +141,7 @@ fn more_arguments_than_serde_takes_are_refused() {
         })
     };
     refused(&format!("fn f({}) {{}}", list(17)), "at most 16 arguments");
-    contains(
-        &expanded("", &format!("fn f({}) {{}}", list(16))),
-        "argument_15",
-    );
+    contains(&expanded("", &format!("fn f({}) {{}}", list(16))), "argument_15");
 }
 
 #[test]

@@ -43,10 +43,7 @@ impl AuthKey {
     /// If the file is missing, unreadable or empty.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
-        let unreadable = |source| KeyError::Unreadable {
-            path: path.into(),
-            source,
-        };
+        let unreadable = |source| KeyError::Unreadable { path: path.into(), source };
         let file = fs::File::open(path).map_err(unreadable)?;
         warn_if_open_to_others(&file, path);
         let mut bytes = Vec::new();
@@ -86,12 +83,7 @@ impl AuthKey {
     pub fn generate() -> Result<Self, KeyError> {
         let random = random_bytes::<32>().map_err(KeyError::NoRandomness)?;
         let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble & 15)];
-        Ok(Self(
-            random
-                .iter()
-                .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
-                .collect(),
-        ))
+        Ok(Self(random.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()))
     }
 
     /// Writes the key and a newline to a new file that only its owner may read (mode 0600).
@@ -106,18 +98,12 @@ impl AuthKey {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => KeyError::Exists { path: path.into() },
-            _ => KeyError::Unwritable {
-                path: path.into(),
-                source,
-            },
+            _ => KeyError::Unwritable { path: path.into(), source },
         })?;
         file.write_all(&self.0)
             .and_then(|()| file.write_all(b"\n"))
             .and_then(|()| file.sync_all())
-            .map_err(|source| KeyError::Unwritable {
-                path: path.into(),
-                source,
-            })
+            .map_err(|source| KeyError::Unwritable { path: path.into(), source })
     }
 
     /// HMAC-SHA256 of the message under this key, still open for finishing or verifying.
@@ -140,10 +126,7 @@ pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], String> {
 #[cfg(unix)]
 fn warn_if_open_to_others(file: &fs::File, path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    if file
-        .metadata()
-        .is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
-    {
+    if file.metadata().is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
         tracing::warn!(path = %path.display(), "others can read this key file: chmod 600 it");
     }
 }
@@ -173,18 +156,11 @@ mod tests {
     fn a_key_file_loses_one_newline() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        for (content, key) in [
-            ("qiye", "qiye"),
-            ("qiye\n", "qiye"),
-            ("qiye\r\n", "qiye"),
-            ("qiye\n\n", "qiye\n"),
-        ] {
+        for (content, key) in
+            [("qiye", "qiye"), ("qiye\n", "qiye"), ("qiye\r\n", "qiye"), ("qiye\n\n", "qiye\n")]
+        {
             fs::write(&path, content).unwrap();
-            assert_eq!(
-                AuthKey::from_file(&path).unwrap(),
-                AuthKey::new(key),
-                "{content:?}"
-            );
+            assert_eq!(AuthKey::from_file(&path).unwrap(), AuthKey::new(key), "{content:?}");
         }
     }
 
@@ -193,10 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("thekey");
         let missing = AuthKey::from_file(&path).unwrap_err();
-        assert!(
-            matches!(missing, KeyError::Unreadable { .. }),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, KeyError::Unreadable { .. }), "{missing:?}");
         assert!(missing.to_string().contains("thekey"));
         for content in ["", "\n"] {
             fs::write(&path, content).unwrap();
@@ -204,10 +177,7 @@ mod tests {
             assert!(matches!(empty, KeyError::EmptyFile { .. }), "{empty:?}");
         }
         fs::write(&path, vec![b'k'; 65 * 1024]).unwrap();
-        assert!(matches!(
-            AuthKey::from_file(&path).unwrap_err(),
-            KeyError::Unreadable { .. }
-        ));
+        assert!(matches!(AuthKey::from_file(&path).unwrap_err(), KeyError::Unreadable { .. }));
     }
 
     #[test]
@@ -219,18 +189,12 @@ mod tests {
         assert_ne!(key, AuthKey::generate().unwrap());
         key.write_new(&path).unwrap();
         assert_eq!(AuthKey::from_file(&path).unwrap(), key);
-        assert!(matches!(
-            AuthKey::new("x").write_new(&path),
-            Err(KeyError::Exists { .. })
-        ));
+        assert!(matches!(AuthKey::new("x").write_new(&path), Err(KeyError::Exists { .. })));
         assert_eq!(AuthKey::from_file(&path).unwrap(), key);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(
-                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
 

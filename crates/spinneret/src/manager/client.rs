@@ -72,10 +72,7 @@ impl Client {
     ) -> Result<Self, ManagerError> {
         let address = address.to_string();
         let remote = Remote::connect(&address, key, name.to_owned()).await?;
-        Ok(Self {
-            link: Link::Remote(Arc::new(remote)),
-            address: address.into(),
-        })
+        Ok(Self { link: Link::Remote(Arc::new(remote)), address: address.into() })
     }
 
     /// The address as it was given.
@@ -106,13 +103,7 @@ impl Client {
         name: &str,
         options: QueueOptions,
     ) -> Result<(), ManagerError> {
-        self.link
-            .call(Request::Register {
-                queue: Name::new(name)?,
-                options,
-            })
-            .await
-            .map(drop)
+        self.link.call(Request::Register { queue: Name::new(name)?, options }).await.map(drop)
     }
 
     /// Sets a named value, for other clients to read.
@@ -132,10 +123,7 @@ impl Client {
     ) -> Result<(), ManagerError> {
         let (name, value) = (Name::new(name)?, items::encode(value)?);
         if value.len() > self.link.max_item() {
-            return Err(ManagerError::TooLarge {
-                size: value.len(),
-                limit: self.link.max_item(),
-            });
+            return Err(ManagerError::TooLarge { size: value.len(), limit: self.link.max_item() });
         }
         self.link.call(Request::Set { name, value }).await.map(drop)
     }
@@ -153,12 +141,7 @@ impl Client {
         &self,
         name: &str,
     ) -> Result<Option<T>, ManagerError> {
-        let reply = self
-            .link
-            .call(Request::Get {
-                name: Name::sought(name),
-            })
-            .await?;
+        let reply = self.link.call(Request::Get { name: Name::sought(name) }).await?;
         items::value(name, reply)
     }
 
@@ -181,10 +164,7 @@ impl Client {
                 other => return Err(items::unexpected(&other)),
             }
         }
-        Ok(found
-            .into_iter()
-            .map(|(name, stats)| (name.as_str().into(), stats))
-            .collect())
+        Ok(found.into_iter().map(|(name, stats)| (name.as_str().into(), stats)).collect())
     }
 
     /// Asks the manager and waits for its answer: shows that it is there.
@@ -216,8 +196,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -234,10 +234,7 @@ impl<T> PutError<T> {
         match self {
             Self::Full(item) => PutError::Full(change(item)),
             Self::Closed(item) => PutError::Closed(change(item)),
-            Self::Manager { error, item } => PutError::Manager {
-                error,
-                item: change(item),
-            },
+            Self::Manager { error, item } => PutError::Manager { error, item: change(item) },
         }
     }
 }
@@ -248,10 +245,9 @@ impl<T> fmt::Debug for PutError<T> {
         match self {
             Self::Full(_) => f.write_str("Full(..)"),
             Self::Closed(_) => f.write_str("Closed(..)"),
-            Self::Manager { error, .. } => f
-                .debug_struct("Manager")
-                .field("error", error)
-                .finish_non_exhaustive(),
+            Self::Manager { error, .. } => {
+                f.debug_struct("Manager").field("error", error).finish_non_exhaustive()
+            }
         }
     }
 }

@@ -98,9 +98,7 @@ where
     match read_small(stream).await?.as_slice() {
         WELCOME => Ok(()),
         FAILURE => Err(HandshakeError::WrongKey),
-        _ => Err(HandshakeError::Protocol(
-            "it neither welcomed nor refused".into(),
-        )),
+        _ => Err(HandshakeError::Protocol("it neither welcomed nor refused".into())),
     }
 }
 
@@ -131,15 +129,10 @@ impl Hello {
     /// `None` if this is no hello of ours. What another version has after its number is ignored.
     pub fn read(message: &[u8]) -> Option<Self> {
         let (version, name) = message.strip_prefix(MAGIC)?.split_first_chunk::<2>()?;
-        let name: String = String::from_utf8_lossy(name)
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect();
+        let name: String =
+            String::from_utf8_lossy(name).chars().filter(|c| !c.is_control()).collect();
         let name = clip(&name, LONGEST_PEER_NAME).into();
-        Some(Self {
-            version: u16::from_be_bytes(*version),
-            name,
-        })
+        Some(Self { version: u16::from_be_bytes(*version), name })
     }
 }
 
@@ -155,11 +148,7 @@ impl ServerHello {
         let (version, fields) = message.strip_prefix(MAGIC)?.split_first_chunk::<2>()?;
         let version = u16::from_be_bytes(*version);
         if version != ours {
-            return Some(Self {
-                version,
-                max_frame: 0,
-                silence: Duration::ZERO,
-            });
+            return Some(Self { version, max_frame: 0, silence: Duration::ZERO });
         }
         let (max_frame, fields) = fields.split_first_chunk::<4>()?;
         let silence = fields.first_chunk::<4>()?;
@@ -194,9 +183,7 @@ pub(crate) async fn write_small<S: AsyncWrite + Unpin>(
 ) -> Result<()> {
     // Our own messages are short.
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    stream
-        .write_all(&[&length.to_be_bytes(), message].concat())
-        .await?;
+    stream.write_all(&[&length.to_be_bytes(), message].concat()).await?;
     Ok(stream.flush().await?)
 }
 
@@ -230,14 +217,8 @@ mod tests {
     #[tokio::test]
     async fn another_key_is_refused_by_both_sides() {
         let (server, client) = meet("qiye", "eyiq").await;
-        assert!(
-            matches!(server, Err(HandshakeError::WrongKey)),
-            "{server:?}"
-        );
-        assert!(
-            matches!(client, Err(HandshakeError::WrongKey)),
-            "{client:?}"
-        );
+        assert!(matches!(server, Err(HandshakeError::WrongKey)), "{server:?}");
+        assert!(matches!(client, Err(HandshakeError::WrongKey)), "{client:?}");
     }
 
     #[tokio::test]
@@ -245,34 +226,24 @@ mod tests {
         let (mut near, mut far) = duplex(1000);
         let impostor = async {
             // Welcomes whatever is answered, and cannot answer itself.
-            write_small(&mut near, &[CHALLENGE, DIGEST, &[7; NONCE]].concat())
-                .await
-                .unwrap();
+            write_small(&mut near, &[CHALLENGE, DIGEST, &[7; NONCE]].concat()).await.unwrap();
             read_small(&mut near).await.unwrap();
             write_small(&mut near, WELCOME).await.unwrap();
             read_small(&mut near).await.unwrap();
-            write_small(&mut near, &[DIGEST, &[0; 32]].concat())
-                .await
-                .unwrap();
+            write_small(&mut near, &[DIGEST, &[0; 32]].concat()).await.unwrap();
             read_small(&mut near).await.unwrap()
         };
         let key = AuthKey::new("qiye");
         let (verdict, client) = tokio::join!(impostor, introduce(&mut far, &key));
         assert_eq!(verdict, FAILURE);
-        assert!(
-            matches!(client, Err(HandshakeError::WrongKey)),
-            "{client:?}"
-        );
+        assert!(matches!(client, Err(HandshakeError::WrongKey)), "{client:?}");
     }
 
     #[tokio::test]
     async fn the_messages_are_those_of_python() {
         // The HMAC-SHA256 that Python 3.12 answers for this key and challenge.
         let question = [DIGEST, &[b'a'; NONCE]].concat();
-        let proof = AuthKey::new("qiye")
-            .sha256(&question)
-            .finalize()
-            .into_bytes();
+        let proof = AuthKey::new("qiye").sha256(&question).finalize().into_bytes();
         let expected = "82de0c34608b5abb0e86f8a85c7f4157b6f54abc255b1153db5730ba8668a4ab";
         assert_eq!(hex(&proof), expected);
     }
@@ -288,14 +259,7 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_answer_of_any_shape_is_a_failure() {
         let key = AuthKey::new("qiye");
-        for answer in [
-            &b""[..],
-            b"{sha256}",
-            b"x",
-            &[0; 16],
-            &[0; 40],
-            &[b'{'; 256],
-        ] {
+        for answer in [&b""[..], b"{sha256}", b"x", &[0; 16], &[0; 40], &[b'{'; 256]] {
             let (mut near, mut far) = duplex(1000);
             let client = async {
                 read_small(&mut far).await.unwrap();
@@ -320,16 +284,11 @@ mod tests {
     #[tokio::test]
     async fn a_challenge_of_another_digest_is_refused() {
         let key = AuthKey::new("qiye");
-        for question in [
-            &[7; 20][..],
-            b"{sha256}aaaaaaaaaaaa",
-            b"{md5}aaaaaaaaaaaaaaaaaaaaaaa",
-            b"",
-        ] {
+        for question in
+            [&[7; 20][..], b"{sha256}aaaaaaaaaaaa", b"{md5}aaaaaaaaaaaaaaaaaaaaaaa", b""]
+        {
             let (mut near, mut far) = duplex(1000);
-            write_small(&mut near, &[CHALLENGE, question].concat())
-                .await
-                .unwrap();
+            write_small(&mut near, &[CHALLENGE, question].concat()).await.unwrap();
             let done = introduce(&mut far, &key).await;
             assert!(matches!(done, Err(HandshakeError::Protocol(_))), "{done:?}");
         }
@@ -337,32 +296,16 @@ mod tests {
 
     #[test]
     fn hellos_are_read_back_and_others_are_not() {
-        let hello = Hello {
-            version: 3,
-            name: "паук".into(),
-        };
+        let hello = Hello { version: 3, name: "паук".into() };
         assert_eq!(Hello::read(&hello.write()), Some(hello));
-        let hello = ServerHello {
-            version: 1,
-            max_frame: 77,
-            silence: Duration::from_millis(1500),
-        };
+        let hello = ServerHello { version: 1, max_frame: 77, silence: Duration::from_millis(1500) };
         assert_eq!(ServerHello::read(&hello.write(), 1), Some(hello.clone()));
-        assert_eq!(
-            ServerHello::read(&hello.write(), 2).map(|hello| hello.version),
-            Some(1)
-        );
+        assert_eq!(ServerHello::read(&hello.write(), 2).map(|hello| hello.version), Some(1));
         let written = hello.write();
         for length in 0..written.len() {
             assert_eq!(ServerHello::read(&written[..length], 1), None);
         }
-        for other in [
-            &b""[..],
-            b"\x80\x04",
-            b"\0spinnere",
-            b"\0spinneret",
-            b"\0spinneret\0",
-        ] {
+        for other in [&b""[..], b"\x80\x04", b"\0spinnere", b"\0spinneret", b"\0spinneret\0"] {
             assert_eq!(Hello::read(other), None);
         }
     }
@@ -372,9 +315,6 @@ mod tests {
         let name = format!("\x1b[31m{}", "ж".repeat(200));
         let hello = Hello::read(&Hello { version: 1, name }.write());
         let name = hello.map(|hello| hello.name).unwrap();
-        assert!(
-            name.starts_with("[31mж") && name.len() <= LONGEST_PEER_NAME,
-            "{name}"
-        );
+        assert!(name.starts_with("[31mж") && name.len() <= LONGEST_PEER_NAME, "{name}");
     }
 }

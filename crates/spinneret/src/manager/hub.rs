@@ -85,11 +85,7 @@ impl Hub {
         let leases = |owner| queues.values().map(|queue| queue.held_by(owner)).sum();
         peers
             .into_iter()
-            .map(|(owner, (address, name))| ConnectionInfo {
-                address,
-                name,
-                leases: leases(owner),
-            })
+            .map(|(owner, (address, name))| ConnectionInfo { address, name, leases: leases(owner) })
             .collect()
     }
 
@@ -111,18 +107,9 @@ impl Hub {
                 },
                 Err(refusal) => Reply::Refused(refusal),
             },
-            Request::Lease {
-                queue,
-                max,
-                hold,
-                wait,
-            } => match self.find(&queue) {
+            Request::Lease { queue, max, hold, wait } => match self.find(&queue) {
                 Ok(found) => {
-                    let ask = Ask {
-                        max: (max as usize).max(1),
-                        max_bytes: self.batch(),
-                        hold,
-                    };
+                    let ask = Ask { max: (max as usize).max(1), max_bytes: self.batch(), hold };
                     found.take(owner, ask, wait).await
                 }
                 Err(refusal) => Reply::Refused(refusal),
@@ -234,10 +221,7 @@ impl Hub {
         if item.len() <= self.max_item() {
             return Ok(());
         }
-        Err(Refusal::TooLarge {
-            size: item.len() as u64,
-            limit: self.max_item() as u64,
-        })
+        Err(Refusal::TooLarge { size: item.len() as u64, limit: self.max_item() as u64 })
     }
 
     /// Takes back leases when their time is over, for as long as it is polled.
@@ -276,9 +260,7 @@ impl Hub {
 }
 
 fn check(name: &Name) -> Result<(), Refusal> {
-    Name::new(name.as_str())
-        .map(drop)
-        .map_err(|_| Refusal::BadName(name.clone()))
+    Name::new(name.as_str()).map(drop).map_err(|_| Refusal::BadName(name.clone()))
 }
 
 /// Reasons are kept with dead letters, and must leave room for the item in a frame.
@@ -288,12 +270,8 @@ fn shorten(how: Settle) -> Settle {
         start => start.into(),
     };
     match how {
-        Settle::Return { reason } => Settle::Return {
-            reason: short(reason),
-        },
-        Settle::Fail { reason } => Settle::Fail {
-            reason: short(reason),
-        },
+        Settle::Return { reason } => Settle::Return { reason: short(reason) },
+        Settle::Fail { reason } => Settle::Fail { reason: short(reason) },
         other => other,
     }
 }

@@ -17,10 +17,7 @@ use super::{
 pub(crate) fn encode<T: Serialize>(item: &T) -> Result<Bytes, ManagerError> {
     let mut bytes = Vec::new();
     serde_pickle::to_writer(&mut bytes, item, SerOptions::new()).map_err(|error| {
-        ManagerError::Unencodable {
-            type_name: type_name::<T>(),
-            reason: error.to_string(),
-        }
+        ManagerError::Unencodable { type_name: type_name::<T>(), reason: error.to_string() }
     })?;
     // Boxed, so that no spare room waits in the queue with it.
     Ok(bytes.into_boxed_slice().into())
@@ -44,13 +41,9 @@ pub(crate) fn value<T: DeserializeOwned>(
         Reply::Value(None) => Ok(None),
         Reply::Value(Some(bytes)) => match decode(&bytes) {
             Ok(value) => Ok(Some(value)),
-            Err(Undecodable {
-                type_name, reason, ..
-            }) => Err(ManagerError::UndecodableValue {
-                name: name.into(),
-                type_name,
-                reason,
-            }),
+            Err(Undecodable { type_name, reason, .. }) => {
+                Err(ManagerError::UndecodableValue { name: name.into(), type_name, reason })
+            }
         },
         Reply::Refused(refusal) => Err(refusal.into()),
         other => Err(unexpected(&other)),
@@ -80,21 +73,13 @@ mod tests {
     }
 
     fn image() -> Image {
-        Image {
-            url: "http://пример/1.png".into(),
-            depth: 3,
-            size: Some((640, 480)),
-        }
+        Image { url: "http://пример/1.png".into(), depth: 3, size: Some((640, 480)) }
     }
 
     /// What Python 3 prints for this script, if there is a Python 3.
     fn python(script: &str) -> Option<String> {
         let run = Command::new("python3").args(["-c", script]).output().ok()?;
-        assert!(
-            run.status.success(),
-            "{}",
-            String::from_utf8_lossy(&run.stderr)
-        );
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         Some(String::from_utf8(run.stdout).unwrap().trim().into())
     }
 
@@ -115,23 +100,11 @@ mod tests {
 
     #[test]
     fn an_item_is_read_back() {
-        assert_eq!(
-            decode::<Image>(&encode(&image()).unwrap()).unwrap(),
-            image()
-        );
-        assert_eq!(
-            decode::<u64>(&encode(&(u64::MAX >> 1)).unwrap()).unwrap(),
-            u64::MAX >> 1
-        );
-        assert!(
-            decode::<u64>(&encode(&u64::MAX).unwrap()).is_err(),
-            "larger than documented"
-        );
+        assert_eq!(decode::<Image>(&encode(&image()).unwrap()).unwrap(), image());
+        assert_eq!(decode::<u64>(&encode(&(u64::MAX >> 1)).unwrap()).unwrap(), u64::MAX >> 1);
+        assert!(decode::<u64>(&encode(&u64::MAX).unwrap()).is_err(), "larger than documented");
         let batch = vec![Some(1.5), None];
-        assert_eq!(
-            decode::<Vec<Option<f64>>>(&encode(&batch).unwrap()).unwrap(),
-            batch
-        );
+        assert_eq!(decode::<Vec<Option<f64>>>(&encode(&batch).unwrap()).unwrap(), batch);
     }
 
     #[test]
@@ -150,10 +123,7 @@ mod tests {
             b"\x80\x05\x95\x07\x00\x00\x00\x00\x00\x00\x00\x8c\x03url\x94.",
             b"\x80\x02U\x03urlq\x00.",
         ] {
-            assert_eq!(
-                decode::<String>(&Bytes::from_static(pickle)).unwrap(),
-                "url"
-            );
+            assert_eq!(decode::<String>(&Bytes::from_static(pickle)).unwrap(), "url");
         }
     }
 
@@ -163,10 +133,7 @@ mod tests {
         let script = format!("import pickle; print(ascii(pickle.loads(bytes.fromhex('{item}'))))");
         if let Some(read) = python(&script) {
             let url = "'http://\\u043f\\u0440\\u0438\\u043c\\u0435\\u0440/1.png'";
-            assert_eq!(
-                read,
-                format!("{{'url': {url}, 'depth': 3, 'size': (640, 480)}}")
-            );
+            assert_eq!(read, format!("{{'url': {url}, 'depth': 3, 'size': (640, 480)}}"));
         }
     }
 
@@ -178,24 +145,16 @@ mod tests {
                  'depth': 3, 'size': (640, 480)}}, {protocol}).hex())"
             );
             if let Some(pickle) = python(&script) {
-                assert_eq!(
-                    decode::<Image>(&unhex(&pickle)).unwrap(),
-                    image(),
-                    "{protocol}"
-                );
+                assert_eq!(decode::<Image>(&unhex(&pickle)).unwrap(), image(), "{protocol}");
             }
         }
     }
 
     #[test]
     fn what_is_no_such_item_is_an_error_that_keeps_the_bytes() {
-        for bytes in [
-            &b""[..],
-            b"\x80",
-            b"GET / HTTP/1.1\r\n",
-            b"\x80\x03K\x01.",
-            b"cos\nsystem\n.",
-        ] {
+        for bytes in
+            [&b""[..], b"\x80", b"GET / HTTP/1.1\r\n", b"\x80\x03K\x01.", b"cos\nsystem\n."]
+        {
             let bytes = Bytes::from_static(bytes);
             let error = decode::<String>(&bytes).unwrap_err();
             assert_eq!(error.bytes, bytes);

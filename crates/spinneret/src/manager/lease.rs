@@ -113,13 +113,7 @@ impl<T> Lease<T> {
 
 impl LeaseToken {
     pub(crate) fn new(link: &Link, queue: &Name, id: u64, deliveries: u32) -> Self {
-        Self {
-            link: link.clone(),
-            queue: queue.clone(),
-            id,
-            deliveries,
-            held: true,
-        }
+        Self { link: link.clone(), queue: queue.clone(), id, deliveries, held: true }
     }
 
     /// How often the item was delivered, this time included.
@@ -182,13 +176,7 @@ impl LeaseToken {
 
     /// Async twin of [`extend`](Self::extend).
     pub async fn extend_async(&self, hold: Duration) -> Result<(), ManagerError> {
-        one(&settle(
-            &self.link,
-            &self.queue,
-            vec![self.id],
-            Settle::Extend { hold },
-        )
-        .await?)
+        one(&settle(&self.link, &self.queue, vec![self.id], Settle::Extend { hold }).await?)
     }
 
     /// Lets go of the lease without telling the manager: another request does.
@@ -207,28 +195,18 @@ impl Drop for LeaseToken {
     fn drop(&mut self) {
         if self.held {
             let how = if thread::panicking() {
-                Settle::Return {
-                    reason: Arc::from("holder panicked"),
-                }
+                Settle::Return { reason: Arc::from("holder panicked") }
             } else {
                 Settle::Release
             };
             let queue = self.queue.clone();
-            self.link.tell(Request::Settle {
-                queue,
-                leases: vec![self.id],
-                how,
-            });
+            self.link.tell(Request::Settle { queue, leases: vec![self.id], how });
         }
     }
 }
 
 fn one(lost: &[u64]) -> Result<(), ManagerError> {
-    if lost.is_empty() {
-        Ok(())
-    } else {
-        Err(ManagerError::LeaseLost)
-    }
+    if lost.is_empty() { Ok(()) } else { Err(ManagerError::LeaseLost) }
 }
 
 /// Settles leases of one queue; returns those that are over.
@@ -238,14 +216,7 @@ pub(crate) async fn settle(
     leases: Vec<u64>,
     how: Settle,
 ) -> Result<Vec<u64>, ManagerError> {
-    match link
-        .call(Request::Settle {
-            queue: queue.clone(),
-            leases,
-            how,
-        })
-        .await?
-    {
+    match link.call(Request::Settle { queue: queue.clone(), leases, how }).await? {
         Reply::Lost(lost) => Ok(lost),
         other => Err(unexpected(&other)),
     }
@@ -256,9 +227,8 @@ pub(crate) async fn finish(mut tokens: Vec<LeaseToken>) -> Result<Vec<u64>, Mana
     let mut lost = Vec::new();
     while let Some(first) = tokens.first() {
         let (link, queue) = (first.link.clone(), first.queue.clone());
-        let (now, later): (Vec<_>, Vec<_>) = tokens
-            .into_iter()
-            .partition(|token| token.queue == queue && token.link.is(&link));
+        let (now, later): (Vec<_>, Vec<_>) =
+            tokens.into_iter().partition(|token| token.queue == queue && token.link.is(&link));
         tokens = later;
         let leases = now.iter().map(LeaseToken::id).collect();
         now.into_iter().for_each(LeaseToken::forget);
@@ -301,10 +271,7 @@ impl<T> From<Lease<T>> for LeaseToken {
 
 impl<T: fmt::Debug> fmt::Debug for Lease<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("item", &self.item)
-            .field("token", &self.token)
-            .finish()
+        f.debug_struct("Lease").field("item", &self.item).field("token", &self.token).finish()
     }
 }
 

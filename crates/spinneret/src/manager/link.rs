@@ -20,10 +20,7 @@ pub(crate) enum Link {
 impl Link {
     /// A link within the process.
     pub fn local(hub: &Arc<Hub>) -> Self {
-        Self::Local(Arc::new(Local {
-            hub: Arc::clone(hub),
-            owner: hub.new_owner(),
-        }))
+        Self::Local(Arc::new(Local { hub: Arc::clone(hub), owner: hub.new_owner() }))
     }
 
     /// Asks the manager. A call that is dropped before its end has taken nothing.

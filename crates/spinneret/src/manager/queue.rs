@@ -61,11 +61,7 @@ where
     T: Serialize + DeserializeOwned,
 {
     pub(crate) fn new(link: Link, name: Name) -> Self {
-        Self {
-            link,
-            name,
-            items: PhantomData,
-        }
+        Self { link, name, items: PhantomData }
     }
 
     async fn put_within(&self, item: T, wait: Option<Duration>) -> Result<(), PutError<T>> {
@@ -119,16 +115,9 @@ where
     ) -> Result<(usize, PutEnd), ManagerError> {
         let limit = self.link.max_item();
         if let Some(item) = items.iter().find(|item| item.len() > limit) {
-            return Err(ManagerError::TooLarge {
-                size: item.len(),
-                limit,
-            });
+            return Err(ManagerError::TooLarge { size: item.len(), limit });
         }
-        let put = Request::Put {
-            queue: self.name.clone(),
-            wait,
-            items,
-        };
+        let put = Request::Put { queue: self.name.clone(), wait, items };
         match self.link.call(put).await? {
             Reply::Put { accepted, end } => Ok((accepted as usize, end)),
             other => Err(unexpected(&other)),
@@ -137,17 +126,9 @@ where
 
     async fn get_within(&self, max: usize, wait: Wait) -> Result<Vec<T>, GetError> {
         let (mut items, mut leases) = (Vec::new(), Vec::new());
-        let mut unconfirmed = Unconfirmed {
-            link: &self.link,
-            queue: &self.name,
-            items: Vec::new(),
-        };
-        for Taken {
-            item,
-            token,
-            payload,
-        } in self.take(max, None, wait).await?
-        {
+        let mut unconfirmed =
+            Unconfirmed { link: &self.link, queue: &self.name, items: Vec::new() };
+        for Taken { item, token, payload } in self.take(max, None, wait).await? {
             items.push(item);
             leases.push(token.id());
             unconfirmed.items.push((token.deliveries(), payload));
@@ -170,10 +151,7 @@ where
         wait: Wait,
     ) -> Result<Vec<Lease<T>>, GetError> {
         let taken = self.take(max, Some(hold), wait).await?;
-        Ok(taken
-            .into_iter()
-            .map(|Taken { item, token, .. }| Lease::new(item, token))
-            .collect())
+        Ok(taken.into_iter().map(|Taken { item, token, .. }| Lease::new(item, token)).collect())
     }
 
     /// Takes items, at least one.
@@ -184,12 +162,7 @@ where
         wait: Wait,
     ) -> Result<Vec<Taken<T>>, GetError> {
         let max = u32::try_from(max).unwrap_or(u32::MAX);
-        let lease = Request::Lease {
-            queue: self.name.clone(),
-            max,
-            hold,
-            wait,
-        };
+        let lease = Request::Lease { queue: self.name.clone(), max, hold, wait };
         let given = match self.link.call(lease).await? {
             Reply::Leased(given) => given,
             Reply::Empty => return Err(GetError::Empty),
@@ -199,27 +172,14 @@ where
         // All of them before any is decoded: a `T` that panics in this leaves none behind.
         let given: Vec<_> = given
             .into_iter()
-            .map(
-                |Delivery {
-                     lease,
-                     deliveries,
-                     payload,
-                 }| {
-                    (
-                        LeaseToken::new(&self.link, &self.name, lease, deliveries),
-                        payload,
-                    )
-                },
-            )
+            .map(|Delivery { lease, deliveries, payload }| {
+                (LeaseToken::new(&self.link, &self.name, lease, deliveries), payload)
+            })
             .collect();
         let (mut good, mut bad) = (Vec::with_capacity(given.len()), Vec::new());
         for (token, payload) in given {
             match decode(&payload) {
-                Ok(item) => good.push(Taken {
-                    item,
-                    token,
-                    payload,
-                }),
+                Ok(item) => good.push(Taken { item, token, payload }),
                 Err(error) => bad.push((token, error)),
             }
         }
@@ -240,11 +200,7 @@ where
             let reason = clip(&reason, LONGEST_REASON).into();
             let (queue, leases) = (self.name.clone(), vec![token.id()]);
             token.forget();
-            self.link.tell(Request::Settle {
-                queue,
-                leases,
-                how: Settle::Fail { reason },
-            });
+            self.link.tell(Request::Settle { queue, leases, how: Settle::Fail { reason } });
             first.get_or_insert(error);
         }
         match first {
@@ -254,14 +210,7 @@ where
     }
 
     async fn join_within(&self, wait: Wait) -> Result<bool, ManagerError> {
-        match self
-            .link
-            .call(Request::Join {
-                queue: self.name.clone(),
-                wait,
-            })
-            .await?
-        {
+        match self.link.call(Request::Join { queue: self.name.clone(), wait }).await? {
             Reply::Joined(all_done) => Ok(all_done),
             other => Err(unexpected(&other)),
         }
@@ -273,11 +222,7 @@ where
         while found.len() < max {
             let after = found.last().map_or(0, |(id, _)| *id);
             let left = u32::try_from(max - found.len()).unwrap_or(u32::MAX);
-            let ask = Request::Dead {
-                queue: self.name.clone(),
-                after,
-                max: left,
-            };
+            let ask = Request::Dead { queue: self.name.clone(), after, max: left };
             let more = match self.link.call(ask).await? {
                 Reply::Dead(more) => more,
                 other => return Err(unexpected(&other)),
@@ -287,14 +232,7 @@ where
             }
             found.extend(more.into_iter().map(|dead| {
                 let (deliveries, reason) = (dead.deliveries, dead.reason.to_string());
-                (
-                    dead.id,
-                    DeadLetter {
-                        item: decode(&dead.payload),
-                        reason,
-                        deliveries,
-                    },
-                )
+                (dead.id, DeadLetter { item: decode(&dead.payload), reason, deliveries })
             }));
         }
         Ok(found)
@@ -310,19 +248,13 @@ impl<T> Queue<T> {
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self {
-            link: self.link.clone(),
-            name: self.name.clone(),
-            items: PhantomData,
-        }
+        Self { link: self.link.clone(), name: self.name.clone(), items: PhantomData }
     }
 }
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -345,10 +277,7 @@ impl Drop for Unconfirmed<'_> {
     fn drop(&mut self) {
         if !self.items.is_empty() {
             let items = std::mem::take(&mut self.items);
-            self.link.tell(Request::Restore {
-                queue: self.queue.clone(),
-                items,
-            });
+            self.link.tell(Request::Restore { queue: self.queue.clone(), items });
         }
     }
 }

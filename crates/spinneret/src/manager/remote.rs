@@ -38,16 +38,10 @@ impl Remote {
         };
         let dialled = timeout(CONNECT, dial(address, key, name)).await;
         let (stream, hello) = dialled.map_err(|_| late())??;
-        let shared = Arc::new(Shared {
-            outbox: Outbox::new(),
-            calls: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { outbox: Outbox::new(), calls: Mutex::default() });
         tokio::spawn(serve(Arc::clone(&shared), stream, hello.silence));
         let max_frame = (hello.max_frame as usize).max(SMALLEST_MAX_FRAME);
-        Ok(Self {
-            shared,
-            max_item: max_frame - FRAME_OVERHEAD,
-        })
+        Ok(Self { shared, max_item: max_frame - FRAME_OVERHEAD })
     }
 
     pub fn max_item(&self) -> usize {
@@ -67,14 +61,7 @@ impl Remote {
         let waits = request.may_wait();
         // The items are on their way: no need to keep them until the answer.
         drop(request);
-        let mut call = Call {
-            shared: &self.shared,
-            id,
-            waits,
-            lease,
-            receiver,
-            over: false,
-        };
+        let mut call = Call { shared: &self.shared, id, waits, lease, receiver, over: false };
         let answer = (&mut call.receiver).await;
         call.over = true;
         answer.map_err(|_| self.shared.disconnected())
@@ -161,13 +148,7 @@ impl Shared {
         }
         calls.last += 1;
         let id = calls.last;
-        calls.open.insert(
-            id,
-            Open {
-                sender: Some(sender),
-                lease,
-            },
-        );
+        calls.open.insert(id, Open { sender: Some(sender), lease });
         Ok(id)
     }
 
@@ -201,11 +182,7 @@ impl Shared {
     fn undo(&self, lease: Option<Name>, reply: Reply) {
         if let (Some(queue), Reply::Leased(given)) = (lease, reply) {
             let leases = given.iter().map(|delivery| delivery.lease).collect();
-            let release = Request::Settle {
-                queue,
-                leases,
-                how: Settle::Release,
-            };
+            let release = Request::Settle { queue, leases, how: Settle::Release };
             self.outbox.push(Frame::request(0, &release));
         }
     }
@@ -224,9 +201,7 @@ impl Shared {
 
     fn disconnected(&self) -> ManagerError {
         let reason = self.calls.lock().ended.clone();
-        ManagerError::Disconnected {
-            reason: reason.unwrap_or_else(|| "it was closed".into()),
-        }
+        ManagerError::Disconnected { reason: reason.unwrap_or_else(|| "it was closed".into()) }
     }
 }
 
@@ -306,10 +281,7 @@ async fn dial(
     let address = || address.to_owned();
     let greeted = async {
         handshake::introduce(&mut stream, key).await?;
-        let hello = Hello {
-            version: VERSION,
-            name,
-        };
+        let hello = Hello { version: VERSION, name };
         handshake::write_small(&mut stream, &hello.write()).await?;
         handshake::read_small(&mut stream).await
     };
@@ -322,39 +294,24 @@ async fn dial(
             return Err(ManagerError::Disconnected { reason });
         }
         Err(HandshakeError::Protocol(reason)) => {
-            return Err(ManagerError::NotAManager {
-                address: address(),
-                reason,
-            });
+            return Err(ManagerError::NotAManager { address: address(), reason });
         }
     };
     let Some(hello) = ServerHello::read(&answer, VERSION) else {
         let reason = "its hello is not spinneret's".into();
-        return Err(ManagerError::NotAManager {
-            address: address(),
-            reason,
-        });
+        return Err(ManagerError::NotAManager { address: address(), reason });
     };
     if hello.version != VERSION {
         let (ours, theirs) = (VERSION, hello.version);
-        return Err(ManagerError::VersionMismatch {
-            address: address(),
-            ours,
-            theirs,
-        });
+        return Err(ManagerError::VersionMismatch { address: address(), ours, theirs });
     }
     Ok((stream, hello))
 }
 
 /// Connects to the first of the address's hosts that answers.
 async fn reach(address: &str) -> Result<TcpStream, ManagerError> {
-    let unresolvable = |source| ManagerError::Unresolvable {
-        address: address.into(),
-        source,
-    };
-    let hosts = tokio::net::lookup_host(address)
-        .await
-        .map_err(unresolvable)?;
+    let unresolvable = |source| ManagerError::Unresolvable { address: address.into(), source };
+    let hosts = tokio::net::lookup_host(address).await.map_err(unresolvable)?;
     let mut failed = None;
     for host in hosts {
         match TcpStream::connect(host).await {
@@ -364,12 +321,9 @@ async fn reach(address: &str) -> Result<TcpStream, ManagerError> {
     }
     Err(match failed {
         None => unresolvable(io::Error::new(io::ErrorKind::NotFound, "it has no address")),
-        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => ManagerError::Refused {
-            address: address.into(),
-        },
-        Some(source) => ManagerError::Unreachable {
-            address: address.into(),
-            source,
-        },
+        Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            ManagerError::Refused { address: address.into() }
+        }
+        Some(source) => ManagerError::Unreachable { address: address.into(), source },
     })
 }

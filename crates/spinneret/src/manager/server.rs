@@ -111,26 +111,15 @@ impl ManagerBuilder {
         let key = self.key.ok_or(ManagerError::MissingKey)?;
         let hub = Arc::new(Hub::new(self.max_frame));
         for (name, options) in self.queues {
-            done(hub.call_now(
-                0,
-                Request::Register {
-                    queue: Name::new(&name)?,
-                    options,
-                },
-            ))?;
+            done(hub.call_now(0, Request::Register { queue: Name::new(&name)?, options }))?;
         }
         let cannot_listen = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ManagerError::AddressInUse {
-                address: self.address.clone(),
-            },
-            _ => ManagerError::CannotListen {
-                address: self.address.clone(),
-                source,
-            },
+            io::ErrorKind::AddrInUse => {
+                ManagerError::AddressInUse { address: self.address.clone() }
+            }
+            _ => ManagerError::CannotListen { address: self.address.clone(), source },
         };
-        let listener = TcpListener::bind(&self.address)
-            .await
-            .map_err(cannot_listen)?;
+        let listener = TcpListener::bind(&self.address).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let limits = Arc::new(Limits {
             key,
@@ -146,12 +135,7 @@ impl ManagerBuilder {
             stop: stop.subscribe(),
         };
         let serving = tokio::spawn(server.run(listener));
-        Ok(Manager {
-            hub,
-            address,
-            stop,
-            serving: Mutex::new(Some(serving)),
-        })
+        Ok(Manager { hub, address, stop, serving: Mutex::new(Some(serving)) })
     }
 }
 
@@ -190,13 +174,7 @@ impl Manager {
     /// # Errors
     /// If it is there with others, or the name is empty or longer than 255 bytes.
     pub fn register(&self, name: &str, options: QueueOptions) -> Result<(), ManagerError> {
-        done(self.hub.call_now(
-            0,
-            Request::Register {
-                queue: Name::new(name)?,
-                options,
-            },
-        ))
+        done(self.hub.call_now(0, Request::Register { queue: Name::new(name)?, options }))
     }
 
     /// A queue of this manager, used without the network.
@@ -208,12 +186,7 @@ impl Manager {
         T: Serialize + DeserializeOwned,
     {
         let name = Name::sought(name);
-        match self.hub.call_now(
-            0,
-            Request::Stats {
-                queue: name.clone(),
-            },
-        ) {
+        match self.hub.call_now(0, Request::Stats { queue: name.clone() }) {
             Reply::Refused(refusal) => Err(refusal.into()),
             _ => Ok(Queue::new(Link::local(&self.hub), name)),
         }
@@ -225,13 +198,7 @@ impl Manager {
     /// If the value cannot be written as a pickle or is too large, or the name is bad.
     pub fn set_value<T: Serialize>(&self, name: &str, value: &T) -> Result<(), ManagerError> {
         let value = items::encode(value)?;
-        done(self.hub.call_now(
-            0,
-            Request::Set {
-                name: Name::new(name)?,
-                value,
-            },
-        ))
+        done(self.hub.call_now(0, Request::Set { name: Name::new(name)?, value }))
     }
 
     /// Reads a named value; `None` if there is none.
@@ -239,15 +206,7 @@ impl Manager {
     /// # Errors
     /// If the value is no `T`.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ManagerError> {
-        items::value(
-            name,
-            self.hub.call_now(
-                0,
-                Request::Get {
-                    name: Name::sought(name),
-                },
-            ),
-        )
+        items::value(name, self.hub.call_now(0, Request::Get { name: Name::sought(name) }))
     }
 
     /// The queues and their numbers, by name.
@@ -260,10 +219,7 @@ impl Manager {
                 _ => break,
             }
         }
-        found
-            .into_iter()
-            .map(|(name, stats)| (name.as_str().into(), stats))
-            .collect()
+        found.into_iter().map(|(name, stats)| (name.as_str().into(), stats)).collect()
     }
 
     /// The clients that are connected now.
@@ -311,9 +267,7 @@ impl Drop for Manager {
 
 impl fmt::Debug for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manager")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Manager").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

@@ -83,13 +83,8 @@ pub(crate) async fn serve<S>(
     let owner = hub.enter(address, name.clone());
     tracing::debug!(peer = %address, name, "connected");
     // Also if this future is dropped, so that no lease outlives its connection.
-    let presence = Presence {
-        hub: Arc::clone(&hub),
-        owner,
-    };
-    let ended = Session::new(&hub, &limits, owner)
-        .run(reader, writer, stop)
-        .await;
+    let presence = Presence { hub: Arc::clone(&hub), owner };
+    let ended = Session::new(&hub, &limits, owner).run(reader, writer, stop).await;
     let returned = presence.hub.leave(owner);
     match ended {
         Ok(()) => tracing::debug!(peer = %address, name, returned, "disconnected"),
@@ -118,9 +113,7 @@ where
     handshake::welcome(stream, &limits.key).await?;
     let first = handshake::read_small(stream).await?;
     let Some(hello) = Hello::read(&first) else {
-        return Err(HandshakeError::Protocol(
-            "it does not speak spinneret's protocol".into(),
-        ));
+        return Err(HandshakeError::Protocol("it does not speak spinneret's protocol".into()));
     };
     let ours = ServerHello {
         version: VERSION,
@@ -227,10 +220,7 @@ impl<'a> Session<'a> {
                     self.send(id, &reply);
                 }
                 Err(malformed) => {
-                    self.send(
-                        id,
-                        &Reply::Refused(Refusal::BadRequest(malformed.to_string())),
-                    );
+                    self.send(id, &Reply::Refused(Refusal::BadRequest(malformed.to_string())));
                 }
             }
             // A peer that does not read its answers may not ask for more.
@@ -248,18 +238,12 @@ impl<'a> Session<'a> {
     /// Answers at once what can be, and lets the rest wait aside.
     async fn answer_in_time(&mut self, id: u64, request: Request, weight: usize) -> io::Result<()> {
         if id == 0 {
-            return Err(broken(Malformed(
-                "a request that needs an answer has no number",
-            )));
+            return Err(broken(Malformed("a request that needs an answer has no number")));
         }
         while let Some(ended) = self.waiting.try_join_next() {
             self.forget(ended);
         }
-        let weight = if matches!(request, Request::Put { .. }) {
-            weight
-        } else {
-            0
-        };
+        let weight = if matches!(request, Request::Put { .. }) { weight } else { 0 };
         let (hub, owner) = (Arc::clone(self.hub), self.owner);
         let mut answer: Answer = Box::pin(async move { hub.call(owner, request).await });
         if let Poll::Ready(reply) = poll_once(&mut answer).await {
@@ -310,8 +294,5 @@ async fn poll_once(answer: &mut Answer) -> Poll<Reply> {
 }
 
 fn broken(malformed: Malformed) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("broke the protocol: {malformed}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("broke the protocol: {malformed}"))
 }

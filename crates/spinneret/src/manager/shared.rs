@@ -82,10 +82,7 @@ struct State {
 impl SharedStore {
     pub fn new(options: QueueOptions, alarm: Arc<Alarm>) -> Self {
         Self {
-            state: Mutex::new(State {
-                store: Store::new(options),
-                stopped: false,
-            }),
+            state: Mutex::new(State { store: Store::new(options), stopped: false }),
             alarm,
             takers: Line::default(),
             items: Notify::new(),
@@ -129,10 +126,7 @@ impl SharedStore {
     pub async fn put(&self, items: Vec<Bytes>, wait: Wait) -> Reply {
         let total = items.len();
         let mut items = VecDeque::from(items);
-        let put = |left: usize, end| Reply::Put {
-            accepted: (total - left) as u32,
-            end,
-        };
+        let put = |left: usize, end| Reply::Put { accepted: (total - left) as u32, end };
         // Nobody in line: no need to stand in it.
         let now = match self.putters.try_lock() {
             Ok(_turn) => self.offer(&mut items),

@@ -27,10 +27,7 @@ pub struct QueueOptions {
 impl QueueOptions {
     /// An unbounded queue whose items are delivered up to 5 times.
     pub fn new() -> Self {
-        Self {
-            maxsize: 0,
-            max_deliveries: 5,
-        }
+        Self { maxsize: 0, max_deliveries: 5 }
     }
 
     /// The number of queued items from which puts wait. Leased items do not count. 0 is no bound.
@@ -229,11 +226,7 @@ impl Store {
                 return Offer::Full;
             }
             if let Some(payload) = items.pop_front() {
-                self.items.push_back(Item {
-                    payload,
-                    deliveries: 0,
-                    released: 0,
-                });
+                self.items.push_back(Item { payload, deliveries: 0, released: 0 });
                 self.puts += 1;
             }
         }
@@ -280,14 +273,7 @@ impl Store {
             if let Some(deadline) = deadline {
                 self.deadlines.insert((deadline, lease));
             }
-            self.leases.insert(
-                lease,
-                Held {
-                    item,
-                    owner,
-                    deadline,
-                },
-            );
+            self.leases.insert(lease, Held { item, owner, deadline });
         }
         Take::Items(given)
     }
@@ -297,10 +283,7 @@ impl Store {
         let mut lost = Vec::new();
         let mut mine: Vec<u64> = leases.to_vec();
         mine.retain(|lease| {
-            let held = self
-                .leases
-                .get(lease)
-                .is_some_and(|held| held.owner == owner);
+            let held = self.leases.get(lease).is_some_and(|held| held.owner == owner);
             if !held {
                 lost.push(*lease);
             }
@@ -414,21 +397,14 @@ impl Store {
 
     /// How many leases an owner holds.
     pub fn held_by(&self, owner: Owner) -> usize {
-        self.leases
-            .values()
-            .filter(|held| held.owner == owner)
-            .count()
+        self.leases.values().filter(|held| held.owner == owner).count()
     }
 
     /// Takes items back that were done too early: their taker gave up before it had them.
     pub fn restore(&mut self, items: Vec<(u32, Bytes)>) {
         for (deliveries, payload) in items.into_iter().rev() {
             // Nobody has tried them, so that none of these deliveries counts.
-            self.items.push_front(Item {
-                payload,
-                deliveries,
-                released: deliveries,
-            });
+            self.items.push_front(Item { payload, deliveries, released: deliveries });
             self.done = self.done.saturating_sub(1);
         }
     }

@@ -27,11 +27,7 @@ pub(crate) struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub fn new(stream: R, max_frame: usize) -> Self {
-        Self {
-            stream,
-            buffer: BytesMut::new(),
-            max_frame,
-        }
+        Self { stream, buffer: BytesMut::new(), max_frame }
     }
 
     /// The next frame's content, or `None` at the stream's end between two frames. Fails if for
@@ -54,10 +50,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
-                    Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "ended within a frame",
-                    ))
+                    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ended within a frame"))
                 };
             }
         }
@@ -71,10 +64,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         if length > self.max_frame {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!(
-                    "announced a frame of {length} bytes, {} are allowed",
-                    self.max_frame
-                ),
+                format!("announced a frame of {length} bytes, {} are allowed", self.max_frame),
             ));
         }
         if self.buffer.len() - 4 < length {
@@ -128,11 +118,7 @@ struct State {
 
 impl Outbox {
     pub fn new() -> Self {
-        Self {
-            state: Mutex::default(),
-            filled: Notify::new(),
-            drained: Notify::new(),
-        }
+        Self { state: Mutex::default(), filled: Notify::new(), drained: Notify::new() }
     }
 
     /// Queues a frame, or drops it when the connection ends anyway.
@@ -260,10 +246,7 @@ async fn patiently<T>(
     write: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
     timeout(stall, write).await.unwrap_or_else(|_| {
-        Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the other end reads nothing",
-        ))
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the other end reads nothing"))
     })
 }
 
@@ -296,18 +279,12 @@ impl Buf for Parts {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0
-            .iter()
-            .find(|part| !part.is_empty())
-            .map_or(&[], |part| part)
+        self.0.iter().find(|part| !part.is_empty()).map_or(&[], |part| part)
     }
 
     fn chunks_vectored<'a>(&'a self, into: &mut [io::IoSlice<'a>]) -> usize {
         let parts = self.0.iter().filter(|part| !part.is_empty());
-        into.iter_mut()
-            .zip(parts)
-            .map(|(slot, part)| *slot = io::IoSlice::new(part))
-            .count()
+        into.iter_mut().zip(parts).map(|(slot, part)| *slot = io::IoSlice::new(part)).count()
     }
 
     fn advance(&mut self, mut count: usize) {
@@ -337,11 +314,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(1);
 
     fn put(items: Vec<Bytes>) -> Request {
-        Request::Put {
-            queue: Name::sought("q"),
-            wait: Wait::No,
-            items,
-        }
+        Request::Put { queue: Name::sought("q"), wait: Wait::No, items }
     }
 
     #[tokio::test]
@@ -349,13 +322,7 @@ mod tests {
         let (near, far) = tokio::io::duplex(1000);
         let outbox = Outbox::new();
         let requests: Vec<Request> = (0..50)
-            .map(|n| {
-                put(vec![
-                    vec![n; 10].into(),
-                    vec![n; 30_000].into(),
-                    vec![n; 3].into(),
-                ])
-            })
+            .map(|n| put(vec![vec![n; 10].into(), vec![n; 30_000].into(), vec![n; 3].into()]))
             .collect();
         for (id, request) in requests.iter().enumerate() {
             outbox.push(Frame::request(id as u64, request));
@@ -391,10 +358,7 @@ mod tests {
             let error = FrameReader::new(cut, 10).next(LONG).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
-        assert_eq!(
-            FrameReader::new(&b""[..], 10).next(LONG).await.unwrap(),
-            None
-        );
+        assert_eq!(FrameReader::new(&b""[..], 10).next(LONG).await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -406,10 +370,7 @@ mod tests {
         drop(near);
         let outbox = Outbox::new();
         outbox.push(Frame::request(1, &put(vec![vec![0; 100].into()])));
-        let error = outbox
-            .write_to(near_too, LONG, LONG, || (), || None)
-            .await
-            .unwrap_err();
+        let error = outbox.write_to(near_too, LONG, LONG, || (), || None).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 

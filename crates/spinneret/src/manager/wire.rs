@@ -51,9 +51,7 @@ impl Name {
     /// A name that may be registered.
     pub fn new(name: &str) -> Result<Self, ManagerError> {
         if name.is_empty() || name.len() > LONGEST_NAME {
-            return Err(ManagerError::BadName {
-                name: clip(name, 64).into(),
-            });
+            return Err(ManagerError::BadName { name: clip(name, 64).into() });
         }
         Ok(Self(name.into()))
     }
@@ -255,15 +253,9 @@ pub(crate) enum Refusal {
 impl From<Refusal> for ManagerError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::UnknownQueue(name) => Self::UnknownQueue {
-                name: name.as_str().into(),
-            },
-            Refusal::QueueExists(name) => Self::QueueExists {
-                name: name.as_str().into(),
-            },
-            Refusal::BadName(name) => Self::BadName {
-                name: name.as_str().into(),
-            },
+            Refusal::UnknownQueue(name) => Self::UnknownQueue { name: name.as_str().into() },
+            Refusal::QueueExists(name) => Self::QueueExists { name: name.as_str().into() },
+            Refusal::BadName(name) => Self::BadName { name: name.as_str().into() },
             Refusal::TooLarge { size, limit } => Self::TooLarge {
                 size: usize::try_from(size).unwrap_or(usize::MAX),
                 limit: usize::try_from(limit).unwrap_or(usize::MAX),

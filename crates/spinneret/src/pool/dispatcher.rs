@@ -47,15 +47,7 @@ impl Drop for Ends {
 
 impl Dispatcher {
     pub(super) fn new(shared: Arc<Shared>, place: usize) -> Self {
-        Self {
-            shared,
-            place,
-            worker: None,
-            tasks: 0,
-            pace: None,
-            failures: 0,
-            out: Vec::new(),
-        }
+        Self { shared, place, worker: None, tasks: 0, pace: None, failures: 0, out: Vec::new() }
     }
 
     /// Works until the pool is closed and empty, or terminated. Reports how the first start went;
@@ -99,21 +91,13 @@ impl Dispatcher {
         match self.shared.next(self.place, limit, self.pace) {
             Next::Run(jobs) => self.process(jobs),
             Next::LookAfterWorker => {
-                if self
-                    .worker
-                    .as_ref()
-                    .is_some_and(|worker| !worker.handle().is_alive())
-                {
+                if self.worker.as_ref().is_some_and(|worker| !worker.handle().is_alive()) {
                     self.lose(false);
                 }
             }
             Next::End => {}
         }
-        if self
-            .shared
-            .settings
-            .max_tasks_per_worker
-            .is_some_and(|most| self.tasks >= most)
+        if self.shared.settings.max_tasks_per_worker.is_some_and(|most| self.tasks >= most)
             && let Some(worker) = self.worker.take()
         {
             worker.retire();
@@ -126,9 +110,7 @@ impl Dispatcher {
         if !self.shared.adopt(self.place, worker.handle()) {
             worker.kill();
         }
-        let greeted = worker
-            .greet()
-            .and_then(|()| worker.set_send_timeout(self.response()));
+        let greeted = worker.greet().and_then(|()| worker.set_send_timeout(self.response()));
         if let Err(error) = greeted {
             self.shared.abandon(self.place, false);
             return Err(error);
@@ -140,21 +122,14 @@ impl Dispatcher {
 
     /// How long a worker may keep a job waiting.
     fn response(&self) -> Option<Duration> {
-        self.shared
-            .settings
-            .task_timeout
-            .map(|timeout| timeout.max(RESPONSE))
+        self.shared.settings.task_timeout.map(|timeout| timeout.max(RESPONSE))
     }
 
     /// Drops (kills, reaps) the worker. `useful` says whether it ended or was charged with a task,
     /// which bounds how often that can happen.
     fn lose(&mut self, useful: bool) {
         self.worker = None;
-        self.failures = if useful {
-            0
-        } else {
-            self.failures.saturating_add(1)
-        };
+        self.failures = if useful { 0 } else { self.failures.saturating_add(1) };
         self.shared.abandon(self.place, true);
     }
 
@@ -162,8 +137,7 @@ impl Dispatcher {
     fn pause(&self) {
         if let Some(doublings) = self.failures.checked_sub(1) {
             let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            self.shared
-                .pause(FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE));
+            self.shared.pause(FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE));
         }
     }
 
@@ -176,11 +150,7 @@ impl Dispatcher {
                 StartError::Died { signal, exit_code } => (*signal, *exit_code),
                 _ => (None, None),
             };
-            let died = TaskError::WorkerDied {
-                signal,
-                exit_code,
-                out_of_memory: false,
-            };
+            let died = TaskError::WorkerDied { signal, exit_code, out_of_memory: false };
             self.shared.finish(self.place, job, Err(died));
         }
     }
@@ -219,11 +189,7 @@ impl Dispatcher {
                 Err(lost) => lost,
             };
             // One that is not dead is killed when it is dropped.
-            let exit = if lost == Lost::Died {
-                worker.wait()
-            } else {
-                Exit::default()
-            };
+            let exit = if lost == Lost::Died { worker.wait() } else { Exit::default() };
             if begun.is_some() {
                 self.bury(job, lost, exit, &mut jobs);
             } else {
@@ -237,11 +203,7 @@ impl Dispatcher {
 
     /// Settles the job that a lost worker was running: finishes it, or puts it back before `rest`.
     fn bury(&self, mut job: Job, lost: Lost, exit: Exit, rest: &mut VecDeque<Job>) {
-        let Exit {
-            signal,
-            code: exit_code,
-            out_of_memory,
-        } = exit;
+        let Exit { signal, code: exit_code, out_of_memory } = exit;
         let error = match lost {
             // `requeue` cancels it.
             _ if self.shared.is_terminated() => return rest.push_front(job),
@@ -249,18 +211,13 @@ impl Dispatcher {
                 job.attempts += 1;
                 return rest.push_front(job);
             }
-            Lost::Died => TaskError::WorkerDied {
-                signal,
-                exit_code,
-                out_of_memory,
-            },
-            Lost::TimedOut => TaskError::TimedOut {
-                after: self.shared.settings.task_timeout.unwrap_or_default(),
-            },
-            Lost::Broken(cause) => TaskError::Undecodable {
-                what: "the worker's reply".to_owned(),
-                cause,
-            },
+            Lost::Died => TaskError::WorkerDied { signal, exit_code, out_of_memory },
+            Lost::TimedOut => {
+                TaskError::TimedOut { after: self.shared.settings.task_timeout.unwrap_or_default() }
+            }
+            Lost::Broken(cause) => {
+                TaskError::Undecodable { what: "the worker's reply".to_owned(), cause }
+            }
         };
         self.shared.finish(self.place, job, Err(error));
     }

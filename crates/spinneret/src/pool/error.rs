@@ -44,10 +44,9 @@ pub enum SubmitError {
 impl From<SubmitError> for TaskError {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Unserializable { task, cause } => Self::Undecodable {
-                what: format!("the arguments of `{task}`"),
-                cause,
-            },
+            SubmitError::Unserializable { task, cause } => {
+                Self::Undecodable { what: format!("the arguments of `{task}`"), cause }
+            }
             SubmitError::Closed => Self::Cancelled,
         }
     }

@@ -87,11 +87,7 @@ impl Slot {
 
 impl<T: DeserializeOwned> TaskHandle<T> {
     pub(super) fn new(slot: Arc<Slot>, task: &'static str) -> Self {
-        Self {
-            slot,
-            task,
-            output: PhantomData,
-        }
+        Self { slot, task, output: PhantomData }
     }
 
     /// Waits for the outcome, however long it takes.
@@ -137,9 +133,7 @@ impl<T: DeserializeOwned> TaskHandle<T> {
     /// Returns `false`, and changes nothing, if a worker runs it or it is done: what runs, runs to
     /// its end, or to the pool's task timeout.
     pub fn cancel(&self) -> bool {
-        self.slot.finish_if(Err(TaskError::Cancelled), |state| {
-            matches!(state, State::Queued)
-        })
+        self.slot.finish_if(Err(TaskError::Cancelled), |state| matches!(state, State::Queued))
     }
 
     fn decode(&self, outcome: Option<Outcome<Vec<u8>>>) -> Outcome<T> {
@@ -151,10 +145,7 @@ impl<T: DeserializeOwned> TaskHandle<T> {
 
 /// The outcome of a task whose result cannot be read.
 pub(super) fn undecodable(task: &str, cause: &impl ToString) -> TaskError {
-    TaskError::Undecodable {
-        what: format!("the result of `{task}`"),
-        cause: cause.to_string(),
-    }
+    TaskError::Undecodable { what: format!("the result of `{task}`"), cause: cause.to_string() }
 }
 
 impl<T: DeserializeOwned> Future for TaskHandle<T> {
@@ -180,10 +171,7 @@ impl<T> fmt::Debug for TaskHandle<T> {
             State::Running => "running",
             State::Done(_) => "done",
         };
-        f.debug_struct("TaskHandle")
-            .field("task", &self.task)
-            .field("state", &state)
-            .finish()
+        f.debug_struct("TaskHandle").field("task", &self.task).field("state", &state).finish()
     }
 }
 
@@ -227,9 +215,7 @@ mod tests {
     #[test]
     fn a_handle_that_is_not_done_in_time_is_given_back() {
         let (slot, handle) = handle();
-        let handle = handle
-            .get_timeout(Duration::from_millis(1))
-            .expect_err("not done");
+        let handle = handle.get_timeout(Duration::from_millis(1)).expect_err("not done");
         slot.finish(Ok(encode(&"text").unwrap()));
         match handle.get_timeout(Duration::MAX) {
             Ok(Err(TaskError::Undecodable { what, .. })) => assert_eq!(what, "the result of `f`"),

@@ -85,23 +85,14 @@ impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
             cause: cause.to_string(),
         })?;
         let (results, dropped) = (self.sender.clone(), Arc::clone(&self.dropped));
-        let ticket = Ticket::Stream {
-            index,
-            results,
-            dropped,
-        };
-        self.shared
-            .submit(std::iter::once(Job::new::<T>(args, true, ticket)))
+        let ticket = Ticket::Stream { index, results, dropped };
+        self.shared.submit(std::iter::once(Job::new::<T>(args, true, ticket)))
     }
 
     /// Whether the next result can be given out without waiting.
     fn is_ready(&mut self) -> bool {
         self.held.extend(self.results.try_iter());
-        if self.ordered {
-            self.held.contains_key(&self.given)
-        } else {
-            !self.held.is_empty()
-        }
+        if self.ordered { self.held.contains_key(&self.given) } else { !self.held.is_empty() }
     }
 
     fn take(&mut self) -> Option<Outcome<Vec<u8>>> {

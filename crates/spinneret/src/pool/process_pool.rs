@@ -141,10 +141,7 @@ impl ProcessPool {
         let workers = settings.workers;
         let shared = Arc::new(Shared::new(settings));
         // Dropped on an error, which ends and reaps what has started.
-        let pool = Self {
-            shared,
-            threads: Mutex::new(Vec::with_capacity(workers)),
-        };
+        let pool = Self { shared, threads: Mutex::new(Vec::with_capacity(workers)) };
         let (sender, started) = channel();
         for place in 0..workers {
             let dispatcher = Dispatcher::new(Arc::clone(&pool.shared), place);
@@ -283,9 +280,7 @@ impl Drop for ProcessPool {
 
 impl fmt::Debug for ProcessPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcessPool")
-            .field("snapshot", &self.snapshot())
-            .finish_non_exhaustive()
+        f.debug_struct("ProcessPool").field("snapshot", &self.snapshot()).finish_non_exhaustive()
     }
 }
 
@@ -294,10 +289,8 @@ fn job<T: Task>(
     args: T::Args,
     chunkable: bool,
 ) -> Result<(Job, TaskHandle<T::Output>), SubmitError> {
-    let bytes = encode(&args).map_err(|cause| SubmitError::Unserializable {
-        task: T::NAME,
-        cause: cause.to_string(),
-    })?;
+    let bytes = encode(&args)
+        .map_err(|cause| SubmitError::Unserializable { task: T::NAME, cause: cause.to_string() })?;
     // Now, not at the end: the arguments may be large.
     drop(args);
     let slot = Arc::new(Slot::default());

@@ -57,11 +57,7 @@ pub(super) enum Ticket {
     /// To a handle.
     Slot(Arc<Slot>),
     /// To an iterator, with its index; the flag says that the iterator is gone.
-    Stream {
-        index: u64,
-        results: Sender<(u64, Outcome<Vec<u8>>)>,
-        dropped: Arc<AtomicBool>,
-    },
+    Stream { index: u64, results: Sender<(u64, Outcome<Vec<u8>>)>, dropped: Arc<AtomicBool> },
 }
 
 impl Job {
@@ -208,12 +204,7 @@ impl Shared {
             failed: 0,
             restarts: 0,
         };
-        Self {
-            settings,
-            state: Mutex::new(state),
-            work: Condvar::new(),
-            ended: Condvar::new(),
-        }
+        Self { settings, state: Mutex::new(state), work: Condvar::new(), ended: Condvar::new() }
     }
 
     /// Appends jobs, all or none.
@@ -259,11 +250,7 @@ impl Shared {
         state.phase = Phase::Terminated;
         let queue = std::mem::take(&mut state.queue);
         state.failed += queue.len() as u64;
-        for worker in state
-            .places
-            .iter()
-            .filter_map(|place| place.worker.as_ref())
-        {
+        for worker in state.places.iter().filter_map(|place| place.worker.as_ref()) {
             worker.kill();
         }
         drop(state);
@@ -299,10 +286,7 @@ impl Shared {
     /// Makes a worker known, so that `terminate` can kill it; `false` if that came first.
     pub(super) fn adopt(&self, place: usize, worker: WorkerHandle) -> bool {
         let mut state = self.state.lock();
-        state.places[place] = Place {
-            worker: Some(worker),
-            ..Place::default()
-        };
+        state.places[place] = Place { worker: Some(worker), ..Place::default() };
         state.phase != Phase::Terminated
     }
 
@@ -399,11 +383,7 @@ impl Shared {
         let running = state.places.iter().filter(|place| place.running).count();
         let workers = state.places.iter().filter_map(|place| {
             let worker = place.worker.as_ref()?;
-            Some(WorkerSnapshot {
-                pid: worker.pid(),
-                tasks: place.tasks,
-                alive: worker.is_alive(),
-            })
+            Some(WorkerSnapshot { pid: worker.pid(), tasks: place.tasks, alive: worker.is_alive() })
         });
         PoolSnapshot {
             queued: state.queue.len() + in_flight - running,

@@ -40,10 +40,7 @@ static PENDING: OnceLock<String> = OnceLock::new();
     any(target_os = "linux", target_os = "android", target_os = "freebsd"),
     unsafe(link_section = ".init_array")
 )]
-#[cfg_attr(
-    target_vendor = "apple",
-    unsafe(link_section = "__DATA,__mod_init_func")
-)]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
 #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
 static HOOK: extern "C" fn() = hook;
 
@@ -105,9 +102,7 @@ fn take_marker() -> Option<String> {
 /// Turns this process into a worker.
 fn divert(marker: &str) -> ! {
     let Some(parent) = parent(marker) else {
-        misled(&format!(
-            "{MARKER} is set to {marker:?}, which no pool does: unset it"
-        ));
+        misled(&format!("{MARKER} is set to {marker:?}, which no pool does: unset it"));
     };
     let watch = Watch::on(parent);
     // Asked after the watch began: had the parent died before, we would have another one by now.
@@ -174,17 +169,7 @@ mod tests {
     fn the_marker_names_the_parent() {
         assert_eq!(parent("1:42"), Pid::from_raw(42));
         assert_eq!(parent("1:42:main"), Pid::from_raw(42));
-        for garbage in [
-            "",
-            "1",
-            "1:",
-            "1:0",
-            "1:x",
-            "2:42",
-            "yes",
-            "1:42:other",
-            ":main",
-        ] {
+        for garbage in ["", "1", "1:", "1:0", "1:x", "2:42", "yes", "1:42:other", ":main"] {
             assert_eq!(parent(garbage), None, "{garbage:?}");
         }
     }

@@ -37,9 +37,7 @@ pub(crate) fn put<T: Serialize>(out: &mut Vec<u8>, message: &T) -> Result<(), St
         }
         (written, _) => {
             out.truncate(start);
-            Err(written
-                .err()
-                .unwrap_or_else(|| FrameError(length).to_string()))
+            Err(written.err().unwrap_or_else(|| FrameError(length).to_string()))
         }
     }
 }
@@ -59,11 +57,7 @@ impl FrameBuffer {
     /// For a stream that begins with a greeting: what speaks another protocol is found out by a
     /// length that no greeting has.
     pub(crate) fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-            limit: GREETING,
-        }
+        Self { bytes: Vec::new(), start: 0, limit: GREETING }
     }
 
     /// The greeting is over: messages may be as long as arguments and results.

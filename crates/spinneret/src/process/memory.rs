@@ -47,9 +47,7 @@ fn count() -> u64 {
 }
 
 fn kills(events: &str) -> Option<u64> {
-    events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -55,12 +55,7 @@ impl Hello {
             .map(|entry| (entry.name().to_owned(), entry.signature()))
             .collect();
         tasks.sort_unstable();
-        Self {
-            magic: MAGIC,
-            version: VERSION,
-            build: build(),
-            tasks,
-        }
+        Self { magic: MAGIC, version: VERSION, build: build(), tasks }
     }
 
     /// Whether a pool (`self`) and a worker can work together.
@@ -71,10 +66,7 @@ impl Hello {
             });
         }
         if worker.version != self.version {
-            return Err(StartError::Version {
-                ours: self.version,
-                theirs: worker.version,
-            });
+            return Err(StartError::Version { ours: self.version, theirs: worker.version });
         }
         if worker.build != self.build {
             return Err(StartError::Build {
@@ -88,11 +80,7 @@ impl Hello {
             .filter(|task| worker.tasks.binary_search(task).is_err())
             .map(|(name, _)| name.clone())
             .collect();
-        if differing.is_empty() {
-            Ok(())
-        } else {
-            Err(StartError::Tasks { names: differing })
-        }
+        if differing.is_empty() { Ok(()) } else { Err(StartError::Tasks { names: differing }) }
     }
 }
 
@@ -116,12 +104,7 @@ fn describe(file: &Metadata) -> String {
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |time| time.as_nanos());
-    format!(
-        "{:x}-{:x}-{:x}-{modified:x}",
-        file.dev(),
-        file.ino(),
-        file.len()
-    )
+    format!("{:x}-{:x}-{:x}-{modified:x}", file.dev(), file.ino(), file.len())
 }
 
 #[cfg(test)]
@@ -129,50 +112,27 @@ mod tests {
     use super::*;
 
     fn hello() -> Hello {
-        Hello {
-            tasks: vec![("a".into(), 1), ("b".into(), 2)],
-            ..Hello::ours()
-        }
+        Hello { tasks: vec![("a".into(), 1), ("b".into(), 2)], ..Hello::ours() }
     }
 
     #[test]
     fn a_worker_of_the_same_build_is_welcome() {
         let bytes = rmp_serde::to_vec(&hello()).unwrap();
-        hello()
-            .check(&rmp_serde::from_slice(&bytes).unwrap())
-            .expect("the same");
+        hello().check(&rmp_serde::from_slice(&bytes).unwrap()).expect("the same");
     }
 
     #[test]
     fn a_worker_that_differs_is_refused_with_the_reason() {
         let refusal = |worker: &Hello| hello().check(worker).expect_err("different").to_string();
-        let text = refusal(&Hello {
-            magic: *b"somebody",
-            ..hello()
-        });
+        let text = refusal(&Hello { magic: *b"somebody", ..hello() });
         assert!(text.contains("does not speak this protocol"), "{text}");
-        let text = refusal(&Hello {
-            version: 9,
-            ..hello()
-        });
-        assert!(
-            text.contains("version 1") && text.contains("version 9"),
-            "{text}"
-        );
-        let text = refusal(&Hello {
-            build: "other".into(),
-            ..hello()
-        });
+        let text = refusal(&Hello { version: 9, ..hello() });
+        assert!(text.contains("version 1") && text.contains("version 9"), "{text}");
+        let text = refusal(&Hello { build: "other".into(), ..hello() });
         assert!(text.contains("start the program again"), "{text}");
-        let text = refusal(&Hello {
-            tasks: vec![("a".into(), 1), ("b".into(), 3)],
-            ..hello()
-        });
+        let text = refusal(&Hello { tasks: vec![("a".into(), 1), ("b".into(), 3)], ..hello() });
         assert!(text.contains("`b`") && !text.contains("`a`"), "{text}");
-        let text = refusal(&Hello {
-            tasks: vec![("b".into(), 2)],
-            ..hello()
-        });
+        let text = refusal(&Hello { tasks: vec![("b".into(), 2)], ..hello() });
         assert!(text.contains("`a`") && !text.contains("`b`"), "{text}");
     }
 

@@ -34,9 +34,7 @@ pub(super) fn serve(link: Link, pool: Watch) -> ! {
     let reader = Arc::clone(&link);
     let thread = thread::Builder::new().name("spinneret-reader".to_owned());
     if let Err(error) = thread.spawn(move || read(&reader, &pool, frames, &sender)) {
-        die(&format!(
-            "a worker could not start its reader thread: {error}"
-        ));
+        die(&format!("a worker could not start its reader thread: {error}"));
     }
 
     let runtime = OnceCell::new();
@@ -101,11 +99,7 @@ fn greet(link: &Link, pool: &Watch, frames: &mut FrameBuffer) {
             Ok(None) => {}
             Err(error) => die(&format!("a worker got an unreadable greeting: {error}")),
         }
-        match ready(
-            link,
-            pool,
-            Some(deadline.saturating_duration_since(Instant::now())),
-        ) {
+        match ready(link, pool, Some(deadline.saturating_duration_since(Instant::now()))) {
             Ready::Stream if link.receive(frames).unwrap_or(false) => {}
             Ready::Stream | Ready::Dead => leave(0),
             Ready::Neither => die("a worker was started, but no pool greeted it"),
@@ -150,10 +144,8 @@ fn run(job: &[u8], runtime: &OnceCell<Runtime>) -> Outcome<ByteBuf> {
         what: "a job".to_owned(),
         cause: error.to_string(),
     })?;
-    let unknown = |hint: &str| TaskError::UnknownTask {
-        name: job.task.to_owned(),
-        hint: hint.to_owned(),
-    };
+    let unknown =
+        |hint: &str| TaskError::UnknownTask { name: job.task.to_owned(), hint: hint.to_owned() };
     let entry = registry::lookup(job.task).ok_or_else(|| {
         unknown(
             "mark it with #[spinneret::task], or add it by registry::add(...) before \

@@ -70,15 +70,7 @@ pub(crate) enum Lost {
 
 /// Appends the message that asks a worker to run a task.
 pub(crate) fn put_job(out: &mut Vec<u8>, task: &str, signature: u64, args: &[u8]) -> Outcome<()> {
-    frame::put(
-        out,
-        &Job {
-            task,
-            signature,
-            args,
-        },
-    )
-    .map_err(|cause| TaskError::Undecodable {
+    frame::put(out, &Job { task, signature, args }).map_err(|cause| TaskError::Undecodable {
         what: format!("the message that calls `{task}`"),
         cause,
     })
@@ -104,11 +96,9 @@ impl WorkerHandle {
     fn exit(&self) -> Option<Exit> {
         match self.child.lock().try_wait() {
             Ok(None) => None,
-            Ok(Some(status)) => Some(Exit {
-                signal: status.signal(),
-                code: status.code(),
-                out_of_memory: false,
-            }),
+            Ok(Some(status)) => {
+                Some(Exit { signal: status.signal(), code: status.code(), out_of_memory: false })
+            }
             Err(_) => Some(Exit::default()),
         }
     }
@@ -124,23 +114,11 @@ impl WorkerProcess {
         if let Some(name) = env::args_os().next() {
             command.arg0(name);
         }
-        let child = command
-            .env(variable, marker)
-            .stdin(end)
-            .spawn()
-            .map_err(StartError::Spawn)?;
+        let child = command.env(variable, marker).stdin(end).spawn().map_err(StartError::Spawn)?;
         let pid = child.id();
         let watch = Watch::on(Pid::from_child(&child));
-        let handle = WorkerHandle {
-            child: Arc::new(Mutex::new(child)),
-            pid,
-        };
-        Ok(Self {
-            handle,
-            watch,
-            link,
-            frames: FrameBuffer::new(),
-        })
+        let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), pid };
+        Ok(Self { handle, watch, link, frames: FrameBuffer::new() })
     }
 
     pub(crate) fn handle(&self) -> WorkerHandle {
@@ -149,9 +127,7 @@ impl WorkerProcess {
 
     /// Bounds how long [`WorkerProcess::send`] waits for a worker that does not read.
     pub(crate) fn set_send_timeout(&self, timeout: Option<Duration>) -> Result<(), StartError> {
-        self.link
-            .set_send_timeout(timeout)
-            .map_err(StartError::Spawn)
+        self.link.set_send_timeout(timeout).map_err(StartError::Spawn)
     }
 
     /// Exchanges greetings, and checks that both sides are the same program.
@@ -164,18 +140,12 @@ impl WorkerProcess {
         let theirs: Hello = match self.frame(Some(GREETING), |frame| rmp_serde::from_slice(frame)) {
             Ok(Ok(hello)) => hello,
             Ok(Err(error)) => {
-                return Err(StartError::Handshake {
-                    cause: error.to_string(),
-                });
+                return Err(StartError::Handshake { cause: error.to_string() });
             }
             Err(Lost::Broken(cause)) => return Err(StartError::Handshake { cause }),
             Err(Lost::TimedOut) => return Err(StartError::Silent { after: GREETING }),
             Err(Lost::Died) => {
-                let Exit {
-                    signal,
-                    code: exit_code,
-                    ..
-                } = self.wait();
+                let Exit { signal, code: exit_code, .. } = self.wait();
                 return Err(StartError::Died { signal, exit_code });
             }
         };
@@ -223,11 +193,8 @@ impl WorkerProcess {
                 Err(error) => return Err(Lost::Broken(error.to_string())),
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let slice = if self.watch.works() {
-                left
-            } else {
-                Some(left.unwrap_or(LOOK).min(LOOK))
-            };
+            let slice =
+                if self.watch.works() { left } else { Some(left.unwrap_or(LOOK).min(LOOK)) };
             match ready(&self.link, &self.watch, slice) {
                 Ready::Stream => match self.link.receive(&mut self.frames) {
                     Ok(true) => {}
@@ -276,8 +243,7 @@ impl WorkerProcess {
                 return None;
             }
             if self.watch.works() {
-                self.watch
-                    .wait(patience.saturating_sub(start.elapsed()).min(GRACE));
+                self.watch.wait(patience.saturating_sub(start.elapsed()).min(GRACE));
             } else {
                 std::thread::sleep(LOOK);
             }

@@ -18,11 +18,7 @@ pub(crate) enum EncodeError {
 /// Encodes with field names, so that types whose shape depends on the data can be read back.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let bytes = rmp_serde::to_vec_named(value)?;
-    if bytes.len() > LARGEST {
-        Err(EncodeError::TooLarge(bytes.len()))
-    } else {
-        Ok(bytes)
-    }
+    if bytes.len() > LARGEST { Err(EncodeError::TooLarge(bytes.len())) } else { Ok(bytes) }
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
@@ -55,15 +51,10 @@ mod tests {
 
     #[test]
     fn types_whose_shape_depends_on_the_data_come_back() {
-        for (title, either) in [
-            (None, Either::Number(-1)),
-            (Some("t".into()), Either::Text("x".into())),
-        ] {
-            let page = Page {
-                title,
-                either,
-                rest: [("a".to_owned(), 1)].into(),
-            };
+        for (title, either) in
+            [(None, Either::Number(-1)), (Some("t".into()), Either::Text("x".into()))]
+        {
+            let page = Page { title, either, rest: [("a".to_owned(), 1)].into() };
             assert_eq!(decode::<Page>(&encode(&page).unwrap()).unwrap(), page);
         }
     }

@@ -78,47 +78,28 @@ mod tests {
     fn every_error_survives_the_journey_and_says_what_happened() {
         let errors = [
             (
-                TaskError::Panicked {
-                    message: "no".into(),
-                    backtrace: "0: main".into(),
-                },
+                TaskError::Panicked { message: "no".into(), backtrace: "0: main".into() },
                 "the task panicked: no",
             ),
             (
-                TaskError::WorkerDied {
-                    signal: Some(9),
-                    exit_code: None,
-                    out_of_memory: true,
-                },
+                TaskError::WorkerDied { signal: Some(9), exit_code: None, out_of_memory: true },
                 "the worker process died while it ran the task (signal 9, out of memory)",
             ),
             (
-                TaskError::WorkerDied {
-                    signal: None,
-                    exit_code: Some(3),
-                    out_of_memory: false,
-                },
+                TaskError::WorkerDied { signal: None, exit_code: Some(3), out_of_memory: false },
                 "the worker process died while it ran the task (exit status 3)",
             ),
             (
-                TaskError::TimedOut {
-                    after: Duration::from_millis(1500),
-                },
+                TaskError::TimedOut { after: Duration::from_millis(1500) },
                 "the task did not end within 1.5s; its worker was killed",
             ),
             (TaskError::Cancelled, "the task was cancelled"),
             (
-                TaskError::Undecodable {
-                    what: "the result".into(),
-                    cause: "eof".into(),
-                },
+                TaskError::Undecodable { what: "the result".into(), cause: "eof".into() },
                 "the result could not be encoded or decoded: eof",
             ),
             (
-                TaskError::UnknownTask {
-                    name: "f".into(),
-                    hint: "add it".into(),
-                },
+                TaskError::UnknownTask { name: "f".into(), hint: "add it".into() },
                 "the worker cannot run the task `f`: add it",
             ),
         ];

@@ -138,9 +138,7 @@ pub fn add<T: Task>(_task: T) {
     let entry = Entry::of::<T>(place.file(), place.line());
     // The lock is held over the look-up, so that two threads cannot both find the name free.
     let mut added = ADDED.write();
-    let known = linked()
-        .get(entry.name)
-        .or_else(|| added.iter().find(|e| e.name == entry.name));
+    let known = linked().get(entry.name).or_else(|| added.iter().find(|e| e.name == entry.name));
     match known {
         Some(known) if known.id == entry.id => {}
         Some(known) => panic!("{}", collision(known, &entry)),
@@ -150,10 +148,7 @@ pub fn add<T: Task>(_task: T) {
 
 /// The task of this name.
 pub(crate) fn lookup(name: &str) -> Option<Entry> {
-    linked()
-        .get(name)
-        .copied()
-        .or_else(|| ADDED.read().iter().find(|e| e.name == name).copied())
+    linked().get(name).copied().or_else(|| ADDED.read().iter().find(|e| e.name == name).copied())
 }
 
 /// All tasks, in no particular order.
@@ -161,11 +156,7 @@ pub(crate) fn lookup(name: &str) -> Option<Entry> {
 /// # Panics
 /// If two have the same name.
 pub(crate) fn all() -> Vec<Entry> {
-    linked()
-        .values()
-        .copied()
-        .chain(ADDED.read().iter().copied())
-        .collect()
+    linked().values().copied().chain(ADDED.read().iter().copied()).collect()
 }
 
 /// Whether [`add`] added anything, which a worker cannot know before its `main` runs.
@@ -240,10 +231,7 @@ mod tests {
 
     #[test]
     fn linked_tasks_of_one_name_are_reported_with_both_places() {
-        let entries = [
-            Entry::of::<ByHand>("a.rs", 1),
-            Entry::of::<ByHand>("b.rs", 2),
-        ];
+        let entries = [Entry::of::<ByHand>("a.rs", 1), Entry::of::<ByHand>("b.rs", 2)];
         let message = index(&entries).expect_err("a collision");
         assert!(message.contains("a.rs:1 and at b.rs:2"), "{message}");
     }

@@ -10,18 +10,8 @@ use std::{
 /// An example's program, which cargo builds together with this test.
 fn example(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
-    let path = test
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples")
-        .join(name);
-    assert!(
-        fs::exists(&path).unwrap(),
-        "{} is not built",
-        path.display()
-    );
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(fs::exists(&path).unwrap(), "{} is not built", path.display());
     path
 }
 
@@ -38,33 +28,21 @@ fn start(name: &str, port: u16) -> Child {
 fn lines(program: Child) -> Vec<String> {
     let output = program.wait_with_output().unwrap();
     assert!(output.status.success(), "{:?}", output.status);
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(Into::into)
-        .collect()
+    String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn assert_managed(manager: Child) {
     let printed = lines(manager);
-    let put: Vec<_> = (0..10)
-        .map(|n| format!("put task ImageUrl_{n} ..."))
-        .collect();
+    let put: Vec<_> = (0..10).map(|n| format!("put task ImageUrl_{n} ...")).collect();
     assert_eq!(printed[..10], put);
     assert_eq!(printed[10], "try get result...");
     let mut results = printed[11..].to_vec();
     results.sort();
-    let expected: Vec<_> = (0..10)
-        .map(|n| format!("result is ImageUrl_{n}--->success"))
-        .collect();
+    let expected: Vec<_> = (0..10).map(|n| format!("result is ImageUrl_{n}--->success")).collect();
     assert_eq!(results, expected);
 }
 
@@ -86,9 +64,7 @@ fn a_manager_and_two_workers_do_ten_tasks() {
     assert_managed(manager);
     let mut done = [tasks(first), tasks(second)].concat();
     done.sort();
-    let expected: Vec<_> = (0..10)
-        .map(|n| format!("run task download ImageUrl_{n}..."))
-        .collect();
+    let expected: Vec<_> = (0..10).map(|n| format!("run task download ImageUrl_{n}...")).collect();
     assert_eq!(done, expected);
 }
 
@@ -98,9 +74,7 @@ fn a_killed_worker_s_task_is_done_by_another() {
     let port = free_port();
     let manager = start("task_manager", port);
     let mut victim = start("task_worker", port);
-    let mut printed = BufReader::new(victim.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
+    let mut printed = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
     let task = printed.find(|line| line.starts_with("run task")).unwrap();
     victim.kill().unwrap();
     victim.wait().unwrap();

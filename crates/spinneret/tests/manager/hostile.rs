@@ -37,11 +37,7 @@ fn garbage_before_the_proof_closes_that_connection_only() {
         assert!(peer.is_closed(), "{garbage:?}");
     }
     // Ends in the middle of a message.
-    drop(
-        Raw::silent(manager.local_addr())
-            .0
-            .write_all(b"\0\0\0\x28{sha"),
-    );
+    drop(Raw::silent(manager.local_addr()).0.write_all(b"\0\0\0\x28{sha"));
     assert_serves(&manager);
 }
 
@@ -85,14 +81,8 @@ fn strangers_cost_connections_up_to_a_bound() {
     second.read().unwrap();
     // The third is not even challenged while two are in the handshake.
     let mut third = Raw::silent(manager.local_addr());
-    third
-        .0
-        .set_read_timeout(Some(Duration::from_millis(50)))
-        .unwrap();
-    assert!(matches!(
-        third.read().unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    ));
+    third.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(matches!(third.read().unwrap_err().kind(), io::ErrorKind::WouldBlock));
     drop(first);
     third.0.set_read_timeout(Some(LONG)).unwrap();
     assert!(third.read().unwrap().starts_with(b"#CHALLENGE#"));
@@ -101,11 +91,7 @@ fn strangers_cost_connections_up_to_a_bound() {
 #[test]
 fn garbage_after_the_proof_closes_that_connection_only() {
     let manager = manager(QueueOptions::new());
-    for garbage in [
-        &b"\xff\xff\xff\xff"[..],
-        b"\0\0\0\0",
-        b"\0\0\0\x07\0\0\0\0\0\0\0",
-    ] {
+    for garbage in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\0", b"\0\0\0\x07\0\0\0\0\0\0\0"] {
         let mut peer = Raw::greeted(manager.local_addr());
         peer.0.write_all(garbage).unwrap();
         assert!(peer.is_closed(), "{garbage:?}");
@@ -118,11 +104,7 @@ fn garbage_after_the_proof_closes_that_connection_only() {
     let mut peer = Raw::proven(manager.local_addr());
     peer.write(b"\x80\x04\x95\x07\x00\x00\x00\x00\x00\x00\x00\x8c\x03url\x94.");
     assert!(peer.is_closed());
-    drop(
-        Raw::greeted(manager.local_addr())
-            .0
-            .write_all(b"\0\0\0\x28half"),
-    );
+    drop(Raw::greeted(manager.local_addr()).0.write_all(b"\0\0\0\x28half"));
     assert_serves(&manager);
 }
 
@@ -130,11 +112,9 @@ fn garbage_after_the_proof_closes_that_connection_only() {
 fn a_request_that_makes_no_sense_is_refused_and_the_connection_goes_on() {
     let manager = manager(QueueOptions::new());
     let mut peer = Raw::greeted(manager.local_addr());
-    for (id, bad) in [
-        (5, request(5, 99, b"")),
-        (6, request(6, 3, b"\0\xff")),
-        (7, request(7, 1, b"x")),
-    ] {
+    for (id, bad) in
+        [(5, request(5, 99, b"")), (6, request(6, 3, b"\0\xff")), (7, request(7, 1, b"x"))]
+    {
         peer.write(&bad);
         let reply = peer.read().unwrap();
         assert_eq!(reply[..9], request(id, 135, b""), "{bad:?}");
@@ -145,11 +125,7 @@ fn a_request_that_makes_no_sense_is_refused_and_the_connection_goes_on() {
 
 #[test]
 fn an_oversized_frame_is_refused_before_it_is_sent() {
-    let manager = builder()
-        .max_frame(20_000)
-        .register("q", QueueOptions::new())
-        .start()
-        .unwrap();
+    let manager = builder().max_frame(20_000).register("q", QueueOptions::new()).start().unwrap();
     let mut peer = Raw::greeted(manager.local_addr());
     peer.0.write_all(&20_001_u32.to_be_bytes()).unwrap();
     assert!(peer.is_closed());
@@ -193,9 +169,7 @@ fn a_peer_that_reads_no_answers_is_not_read_either_and_delays_nobody() {
     const TOO_MANY: u64 = 16_000;
     let manager = manager(QueueOptions::new());
     let mut peer = Raw::greeted(manager.local_addr());
-    peer.0
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .unwrap();
+    peer.0.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     // The answer is as long as the request: these thousand numbers are none of dead letters.
     let numbers = [Q, &1000_u32.to_be_bytes(), &[7; 8000]].concat();
     let mut asked = 0;
@@ -277,20 +251,11 @@ fn meet(serve: impl FnOnce(Raw) + Send + 'static) -> ManagerError {
 #[test]
 fn a_client_says_what_is_wrong_with_a_server() {
     let error = meet(|mut server| server.0.write_all(b"SSH-2.0-OpenSSH_9.9\r\n").unwrap());
-    assert!(
-        matches!(error, ManagerError::NotAManager { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ManagerError::NotAManager { .. }), "{error:?}");
     let error = meet(|mut server| server.write(b"hello"));
-    assert!(
-        matches!(error, ManagerError::NotAManager { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ManagerError::NotAManager { .. }), "{error:?}");
     let error = meet(drop);
-    assert!(
-        matches!(error, ManagerError::Disconnected { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ManagerError::Disconnected { .. }), "{error:?}");
     let error = meet(|mut server| {
         // A Python before 3.12: its challenge has 20 bytes and asks for MD5.
         server.write(b"#CHALLENGE#aaaaaaaaaaaaaaaaaaaa");

@@ -9,9 +9,7 @@ use super::{HOLD, LONG, Mortal, client, eventually, manager, queue};
 const SHORT: Duration = Duration::from_millis(30);
 
 fn put(queue: &Queue<String>, items: &[&str]) {
-    queue
-        .put_many(items.iter().map(|item| (*item).to_owned()).collect())
-        .unwrap();
+    queue.put_many(items.iter().map(|item| (*item).to_owned()).collect()).unwrap();
 }
 
 #[test]
@@ -26,10 +24,7 @@ fn a_finished_item_is_gone() {
         assert!(queue.join_timeout(Duration::ZERO).unwrap());
     }
     let stats = manager.queue::<String>("q").unwrap().stats().unwrap();
-    assert_eq!(
-        (stats.puts, stats.delivered, stats.done, stats.unfinished),
-        (4, 4, 4, 0)
-    );
+    assert_eq!((stats.puts, stats.delivered, stats.done, stats.unfinished), (4, 4, 4, 0));
 }
 
 #[test]
@@ -43,19 +38,15 @@ fn a_lease_comes_back_when_its_connection_dies() {
     let again = queue::<String>(&manager).lease_timeout(HOLD, LONG).unwrap();
     assert_eq!((again.as_str(), again.deliveries()), ("a", 2));
     let token = leases.into_iter().next().unwrap();
-    assert!(matches!(
-        token.done(),
-        Err(ManagerError::Disconnected { .. })
-    ));
+    assert!(matches!(token.done(), Err(ManagerError::Disconnected { .. })));
 }
 
 #[test]
 fn a_lease_comes_back_when_its_time_is_over() {
     let manager = manager(QueueOptions::new());
-    for (queue, other) in [
-        (queue(&manager), queue(&manager)),
-        (manager.queue("q").unwrap(), queue(&manager)),
-    ] {
+    for (queue, other) in
+        [(queue(&manager), queue(&manager)), (manager.queue("q").unwrap(), queue(&manager))]
+    {
         put(&queue, &["a"]);
         let late = queue.lease(SHORT).unwrap();
         let other: Queue<String> = other;
@@ -75,10 +66,7 @@ fn an_extended_lease_stays() {
     let lost = queue.extend_many(&leases, LONG).unwrap();
     if lost.is_empty() {
         // Not over before it was extended, as it may be on a slow machine.
-        assert!(matches!(
-            queue.lease_timeout(HOLD, 3 * SHORT),
-            Err(GetError::Empty)
-        ));
+        assert!(matches!(queue.lease_timeout(HOLD, 3 * SHORT), Err(GetError::Empty)));
         leases[0].extend(LONG).unwrap();
         assert_eq!(queue.task_done_many(leases).unwrap(), [0; 0]);
     }
@@ -104,15 +92,11 @@ fn a_holder_that_panics_uses_up_a_delivery() {
     let queue = queue(&manager);
     put(&queue, &["a"]);
     let lease = queue.lease(HOLD).unwrap();
-    let worked = panic::catch_unwind(panic::AssertUnwindSafe(move || {
-        panic!("while working on {}", *lease)
-    }));
+    let worked =
+        panic::catch_unwind(panic::AssertUnwindSafe(move || panic!("while working on {}", *lease)));
     assert!(worked.is_err());
     let dead = queue.dead(9).unwrap();
-    assert_eq!(
-        (dead.len(), dead[0].reason.as_str()),
-        (1, "holder panicked")
-    );
+    assert_eq!((dead.len(), dead[0].reason.as_str()), (1, "holder panicked"));
 }
 
 #[test]
@@ -130,10 +114,7 @@ fn an_item_whose_holders_die_becomes_a_dead_letter() {
     let dead = queue.dead(9).unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].item.as_deref(), Ok("poison"));
-    assert_eq!(
-        (dead[0].reason.as_str(), dead[0].deliveries),
-        ("connection lost", 2)
-    );
+    assert_eq!((dead[0].reason.as_str(), dead[0].deliveries), ("connection lost", 2));
     assert_eq!(queue.get().unwrap(), "good");
     queue.join().unwrap();
 }
@@ -149,17 +130,11 @@ fn a_failed_item_is_a_dead_letter_with_its_reason() {
     }
     queue.join().unwrap();
     let reasons = |letters: &[spinneret::manager::DeadLetter<String>]| {
-        letters
-            .iter()
-            .map(|letter| letter.reason.clone())
-            .collect::<Vec<_>>()
+        letters.iter().map(|letter| letter.reason.clone()).collect::<Vec<_>>()
     };
     assert_eq!(reasons(&queue.dead(1).unwrap()), ["failed: no route to a"]);
     let taken = queue.take_dead(2).unwrap();
-    assert_eq!(
-        reasons(&taken),
-        ["failed: no route to a", "failed: no route to b"]
-    );
+    assert_eq!(reasons(&taken), ["failed: no route to a", "failed: no route to b"]);
     assert_eq!(queue.requeue_dead().unwrap(), 1);
     let again = queue.lease(HOLD).unwrap();
     assert_eq!((again.as_str(), again.deliveries()), ("c", 1));
@@ -170,18 +145,10 @@ fn leases_of_several_queues_are_finished_together() {
     let manager = manager(QueueOptions::new());
     manager.register("r", QueueOptions::new()).unwrap();
     let client = client(&manager);
-    let (q, r, local) = (
-        client.queue("q"),
-        client.queue("r"),
-        manager.queue("r").unwrap(),
-    );
+    let (q, r, local) = (client.queue("q"), client.queue("r"), manager.queue("r").unwrap());
     put(&q, &["a"]);
     put(&r, &["b", "c"]);
-    let leases = [
-        q.lease(HOLD).unwrap(),
-        r.lease(HOLD).unwrap(),
-        local.lease(HOLD).unwrap(),
-    ];
+    let leases = [q.lease(HOLD).unwrap(), r.lease(HOLD).unwrap(), local.lease(HOLD).unwrap()];
     assert_eq!(q.task_done_many(leases).unwrap(), [0; 0]);
     q.join().unwrap();
     r.join().unwrap();
@@ -203,10 +170,7 @@ fn a_lease_that_nobody_waits_for_any_more_goes_back() {
             }
         });
         assert_eq!(
-            queue
-                .lease_timeout(HOLD, LONG)
-                .map(|lease| lease.done().unwrap())
-                .ok(),
+            queue.lease_timeout(HOLD, LONG).map(|lease| lease.done().unwrap()).ok(),
             Some(())
         );
     }

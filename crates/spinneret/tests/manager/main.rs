@@ -1,9 +1,6 @@
 //! What a manager promises to the programs that use it, over real connections.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a helper that panics fails its test, as it should"
-)]
+#![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, as it should")]
 
 mod examples;
 mod hostile;
@@ -67,9 +64,7 @@ impl Mortal {
     fn connect(manager: &Manager) -> Self {
         let runtime = Runtime::new().unwrap();
         let address = manager.local_addr();
-        let client = runtime
-            .block_on(Client::connect_async(address, &key()))
-            .unwrap();
+        let client = runtime.block_on(Client::connect_async(address, &key())).unwrap();
         Self { runtime, client }
     }
 

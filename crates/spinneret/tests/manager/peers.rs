@@ -30,31 +30,19 @@ fn an_address_in_use_is_said_to_be() {
         matches!(&error, ManagerError::AddressInUse { address: said } if *said == address.to_string())
     );
     let error = builder().listen("127.0.0.1").start().unwrap_err();
-    assert!(
-        matches!(error, ManagerError::CannotListen { .. }),
-        "{error:?}"
-    );
-    let error = Manager::builder()
-        .listen("127.0.0.1:0")
-        .start()
-        .unwrap_err();
+    assert!(matches!(error, ManagerError::CannotListen { .. }), "{error:?}");
+    let error = Manager::builder().listen("127.0.0.1:0").start().unwrap_err();
     assert!(matches!(error, ManagerError::MissingKey), "{error:?}");
 }
 
 #[test]
 fn a_manager_that_is_not_there_is_said_to_be_missing() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = Client::connect(free, &key()).unwrap_err();
     assert!(matches!(error, ManagerError::Refused { .. }), "{error:?}");
     for address in ["127.0.0.1", "no-such-host.invalid:8001", ""] {
         let error = Client::connect(address, &key()).unwrap_err();
-        assert!(
-            matches!(error, ManagerError::Unresolvable { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, ManagerError::Unresolvable { .. }), "{error:?}");
     }
 }
 
@@ -64,22 +52,13 @@ fn an_unknown_queue_is_an_error_that_names_it() {
     let long = "x".repeat(300);
     for name in ["nobody", "", &long] {
         let error = manager.queue::<u32>(name).unwrap_err();
-        assert!(
-            matches!(error, ManagerError::UnknownQueue { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, ManagerError::UnknownQueue { .. }), "{error:?}");
         let queue = client(&manager).queue::<u32>(name);
         let Err(PutError::Manager { error, item: 7 }) = queue.put(7) else {
             panic!("no such queue")
         };
-        assert!(
-            matches!(error, ManagerError::UnknownQueue { .. }),
-            "{error:?}"
-        );
-        assert!(matches!(
-            queue.get(),
-            Err(GetError::Manager(ManagerError::UnknownQueue { .. }))
-        ));
+        assert!(matches!(error, ManagerError::UnknownQueue { .. }), "{error:?}");
+        assert!(matches!(queue.get(), Err(GetError::Manager(ManagerError::UnknownQueue { .. }))));
     }
 }
 
@@ -87,12 +66,8 @@ fn an_unknown_queue_is_an_error_that_names_it() {
 fn queues_are_registered_from_anywhere_and_listed() {
     let manager = manager(QueueOptions::new());
     let client = client(&manager);
-    client
-        .register("z", QueueOptions::new().maxsize(3))
-        .unwrap();
-    client
-        .register("z", QueueOptions::new().maxsize(3))
-        .unwrap();
+    client.register("z", QueueOptions::new().maxsize(3)).unwrap();
+    client.register("z", QueueOptions::new().maxsize(3)).unwrap();
     manager.register("a", QueueOptions::new()).unwrap();
     for refused in [
         client.register("z", QueueOptions::new()),
@@ -118,9 +93,7 @@ fn queues_are_registered_from_anywhere_and_listed() {
 fn more_queues_than_one_answer_holds_are_listed() {
     let manager = builder().max_frame(16 << 10).start().unwrap();
     for n in 0..1000 {
-        manager
-            .register(&format!("queue-{n:04}"), QueueOptions::new())
-            .unwrap();
+        manager.register(&format!("queue-{n:04}"), QueueOptions::new()).unwrap();
     }
     let listed = client(&manager).queues().unwrap();
     assert_eq!(listed.len(), 1000);
@@ -132,18 +105,13 @@ fn values_are_shared_by_name() {
     let manager = manager(QueueOptions::new());
     let client = client(&manager);
     assert_eq!(client.value::<String>("seed").unwrap(), None);
-    manager
-        .set_value("seed", &("http://example.org", 3))
-        .unwrap();
+    manager.set_value("seed", &("http://example.org", 3)).unwrap();
     let read = client.value::<(String, u32)>("seed").unwrap();
     assert_eq!(read, Some(("http://example.org".into(), 3)));
     client.set_value("seed", &vec![1, 2]).unwrap();
     assert_eq!(manager.value::<Vec<u8>>("seed").unwrap(), Some(vec![1, 2]));
     let error = client.value::<String>("seed").unwrap_err();
-    assert!(
-        matches!(error, ManagerError::UndecodableValue { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, ManagerError::UndecodableValue { .. }), "{error:?}");
 }
 
 #[test]
@@ -154,16 +122,7 @@ fn connections_are_listed_with_their_names_and_leases() {
     queue.put_many(vec![1, 2, 3]).unwrap();
     let leases = queue.lease_many(2, HOLD, LONG).unwrap();
     let found = manager.connections();
-    let [
-        ConnectionInfo {
-            address,
-            name,
-            leases: 2,
-        },
-    ] = &found[..]
-    else {
-        panic!("{found:?}")
-    };
+    let [ConnectionInfo { address, name, leases: 2 }] = &found[..] else { panic!("{found:?}") };
     assert!(address.ip().is_loopback());
     assert_eq!(name, "worker 7");
     drop((leases, queue));
@@ -209,10 +168,7 @@ fn the_end_of_a_manager_ends_what_waits_for_it() {
     manager.shutdown();
     for thread in waiting {
         let error = thread.join().unwrap();
-        assert!(matches!(
-            error,
-            ManagerError::ShutDown | ManagerError::Disconnected { .. }
-        ));
+        assert!(matches!(error, ManagerError::ShutDown | ManagerError::Disconnected { .. }));
     }
     assert!(matches!(here.stats(), Err(ManagerError::ShutDown)));
     eventually("the client knows", || {
@@ -235,11 +191,8 @@ fn a_dropped_manager_stops_serving() {
 #[test]
 fn an_idle_client_stays_connected() {
     let silence = Duration::from_millis(120);
-    let manager = builder()
-        .silence_timeout(silence)
-        .register("q", QueueOptions::new())
-        .start()
-        .unwrap();
+    let manager =
+        builder().silence_timeout(silence).register("q", QueueOptions::new()).start().unwrap();
     let queue = queue::<u32>(&manager);
     queue.put(1).unwrap();
     let lease = queue.lease(HOLD).unwrap();
@@ -258,35 +211,23 @@ fn a_client_that_is_silent_is_taken_for_dead() {
     local.put("a".into()).unwrap();
     let living = Mortal::connect(&manager);
     // The other's runtime stands still while nobody runs it: a machine that lost its power.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (client, lease) = runtime.block_on(async {
-        let client = Client::connect_async(manager.local_addr(), &key())
-            .await
-            .unwrap();
+        let client = Client::connect_async(manager.local_addr(), &key()).await.unwrap();
         let lease = client.queue::<String>("q").lease_async(HOLD).await.unwrap();
         (client, lease)
     });
     assert_eq!(*local.lease_timeout(HOLD, LONG).unwrap(), "a");
-    eventually("only the living is connected", || {
-        manager.connections().len() == 1
-    });
+    eventually("only the living is connected", || manager.connections().len() == 1);
     living.client.ping().unwrap();
     drop((client, lease));
 }
 
 #[tokio::test]
 async fn all_of_it_works_inside_a_runtime_of_one_thread() {
-    let manager = builder()
-        .register("q", QueueOptions::new().maxsize(1))
-        .start_async()
-        .await
-        .unwrap();
-    let client = Client::connect_async(manager.local_addr(), &key())
-        .await
-        .unwrap();
+    let manager =
+        builder().register("q", QueueOptions::new().maxsize(1)).start_async().await.unwrap();
+    let client = Client::connect_async(manager.local_addr(), &key()).await.unwrap();
     let (here, there) = (manager.queue::<u32>("q").unwrap(), client.queue::<u32>("q"));
     let (put, got) = tokio::join!(here.put_many_async(vec![1, 2, 3]), async {
         let mut got = Vec::new();
@@ -298,10 +239,7 @@ async fn all_of_it_works_inside_a_runtime_of_one_thread() {
     put.unwrap();
     assert_eq!(got, [1, 2, 3]);
     let wait = Duration::from_millis(5);
-    assert!(matches!(
-        here.get_timeout_async(wait).await,
-        Err(GetError::Empty)
-    ));
+    assert!(matches!(here.get_timeout_async(wait).await, Err(GetError::Empty)));
     // Blocking calls within the process work here too, with their time.
     here.put(4).unwrap();
     assert!(matches!(here.put_timeout(5, wait), Err(PutError::Full(5))));
@@ -318,10 +256,7 @@ async fn blocking_clients_work_inside_a_runtime_of_one_thread() {
     let manager = manager(QueueOptions::new());
     let queue = queue::<u32>(&manager);
     queue.put(1).unwrap();
-    assert!(matches!(
-        queue.join_timeout(Duration::from_millis(5)),
-        Ok(false)
-    ));
+    assert!(matches!(queue.join_timeout(Duration::from_millis(5)), Ok(false)));
     assert_eq!(queue.get().unwrap(), 1);
     manager.shutdown();
 }

@@ -18,12 +18,7 @@ fn items_of_any_type_travel_in_order() {
     let manager = manager(QueueOptions::new());
     let there = manager.queue::<Image>("q").unwrap();
     let here = queue::<Image>(&manager);
-    let images: Vec<_> = (0..5)
-        .map(|n| Image {
-            url: format!("u{n}"),
-            bytes: Some(n),
-        })
-        .collect();
+    let images: Vec<_> = (0..5).map(|n| Image { url: format!("u{n}"), bytes: Some(n) }).collect();
     here.put(images[0].clone()).unwrap();
     there.put_many(images[1..].to_vec()).unwrap();
     assert_eq!((here.len().unwrap(), there.len().unwrap()), (5, 5));
@@ -31,10 +26,7 @@ fn items_of_any_type_travel_in_order() {
     assert_eq!(here.get_many(3, LONG).unwrap(), images[1..4]);
     assert_eq!(here.try_get().unwrap(), images[4]);
     assert!(matches!(here.try_get(), Err(GetError::Empty)));
-    assert!(matches!(
-        there.get_timeout(Duration::from_millis(5)),
-        Err(GetError::Empty)
-    ));
+    assert!(matches!(there.get_timeout(Duration::from_millis(5)), Err(GetError::Empty)));
     let stats = there.stats().unwrap();
     assert_eq!((stats.puts, stats.done, stats.unfinished), (5, 5, 0));
 }
@@ -43,15 +35,10 @@ fn items_of_any_type_travel_in_order() {
 fn a_full_queue_gives_the_item_back() {
     let manager = manager(QueueOptions::new().maxsize(2));
     for queue in [manager.queue::<u32>("q").unwrap(), queue(&manager)] {
-        assert!(
-            matches!(queue.put_many_timeout(vec![1, 2, 3, 4], Duration::from_millis(5)),
-            Err(PutError::Full(rest)) if rest == [3, 4])
-        );
+        assert!(matches!(queue.put_many_timeout(vec![1, 2, 3, 4], Duration::from_millis(5)),
+            Err(PutError::Full(rest)) if rest == [3, 4]));
         assert!(matches!(queue.try_put(5), Err(PutError::Full(5))));
-        assert!(matches!(
-            queue.put_timeout(6, Duration::from_millis(5)),
-            Err(PutError::Full(6))
-        ));
+        assert!(matches!(queue.put_timeout(6, Duration::from_millis(5)), Err(PutError::Full(6))));
         assert_eq!(queue.get_many(9, LONG).unwrap(), [1, 2]);
     }
 }
@@ -147,9 +134,7 @@ fn an_item_is_not_lost_to_a_waiter_that_died() {
     for round in 0..10 {
         let waiter = Mortal::connect(&manager);
         let waiting = waiter.queue();
-        waiter
-            .runtime
-            .spawn(async move { waiting.get_async().await });
+        waiter.runtime.spawn(async move { waiting.get_async().await });
         eventually("it connected", || manager.connections().len() == 2);
         if round % 2 == 0 {
             // Half of the time it has surely begun to wait.
@@ -191,22 +176,13 @@ fn an_item_of_another_type_is_a_dead_letter_and_an_error() {
     let (texts, numbers) = (client.queue::<String>("q"), client.queue::<u32>("q"));
     texts.put("not a number".into()).unwrap();
     numbers.put(7).unwrap();
-    let Err(GetError::Undecodable(error)) = numbers.get() else {
-        panic!("it is a text")
-    };
+    let Err(GetError::Undecodable(error)) = numbers.get() else { panic!("it is a text") };
     assert_eq!(error.type_name, "u32");
     assert_eq!(numbers.get().unwrap(), 7);
     let dead = numbers.dead(9).unwrap();
     assert_eq!(dead[0].item.as_ref().unwrap_err(), &error);
-    assert!(
-        dead[0].reason.starts_with("undecodable: not a u32"),
-        "{}",
-        dead[0].reason
-    );
-    assert_eq!(
-        texts.take_dead(9).unwrap()[0].item.as_deref(),
-        Ok("not a number")
-    );
+    assert!(dead[0].reason.starts_with("undecodable: not a u32"), "{}", dead[0].reason);
+    assert_eq!(texts.take_dead(9).unwrap()[0].item.as_deref(), Ok("not a number"));
 
     texts.put("again".into()).unwrap();
     numbers.put_many(vec![8, 9]).unwrap();
@@ -217,21 +193,11 @@ fn an_item_of_another_type_is_a_dead_letter_and_an_error() {
 
 #[test]
 fn an_item_that_is_too_large_is_refused_and_one_that_just_fits_travels() {
-    let manager = builder()
-        .max_frame(100_000)
-        .register("q", QueueOptions::new())
-        .start()
-        .unwrap();
+    let manager = builder().max_frame(100_000).register("q", QueueOptions::new()).start().unwrap();
     for queue in [manager.queue::<String>("q").unwrap(), queue(&manager)] {
         let error = queue.put("x".repeat(98_000)).unwrap_err();
         assert!(
-            matches!(
-                &error,
-                PutError::Manager {
-                    error: ManagerError::TooLarge { .. },
-                    ..
-                }
-            ),
+            matches!(&error, PutError::Manager { error: ManagerError::TooLarge { .. }, .. }),
             "{error:?}"
         );
         assert_eq!(error.into_item().len(), 98_000);
@@ -240,24 +206,15 @@ fn an_item_that_is_too_large_is_refused_and_one_that_just_fits_travels() {
         let lease = queue.lease(HOLD).unwrap();
         assert_eq!(*lease, large);
         lease.fail("r".repeat(2000)).unwrap();
-        assert_eq!(
-            queue.take_dead(1).unwrap()[0].item.as_ref().unwrap(),
-            &large
-        );
+        assert_eq!(queue.take_dead(1).unwrap()[0].item.as_ref().unwrap(), &large);
     }
 }
 
 #[test]
 fn large_batches_are_cut_into_frames() {
-    let manager = builder()
-        .max_frame(1 << 20)
-        .register("q", QueueOptions::new())
-        .start()
-        .unwrap();
+    let manager = builder().max_frame(1 << 20).register("q", QueueOptions::new()).start().unwrap();
     let queue = queue::<String>(&manager);
-    let items: Vec<_> = (0..60)
-        .map(|n| format!("{n}{}", "x".repeat(100_000)))
-        .collect();
+    let items: Vec<_> = (0..60).map(|n| format!("{n}{}", "x".repeat(100_000))).collect();
     queue.put_many(items.clone()).unwrap();
     let mut got = Vec::new();
     while got.len() < items.len() {
@@ -285,8 +242,7 @@ fn eight_clients_move_twenty_thousand_items_without_loss_or_doubles() {
                 loop {
                     match from.lease_many(64, HOLD, LONG) {
                         Ok(leases) => {
-                            to.put_many(leases.iter().map(|lease| **lease).collect())
-                                .unwrap();
+                            to.put_many(leases.iter().map(|lease| **lease).collect()).unwrap();
                             assert_eq!(from.task_done_many(leases).unwrap(), [0; 0]);
                         }
                         Err(GetError::Closed) => break,
@@ -302,9 +258,7 @@ fn eight_clients_move_twenty_thousand_items_without_loss_or_doubles() {
             let from: Arc<Queue<u32>> = Arc::clone(&from);
             thread::spawn(move || {
                 let items: Vec<_> = (0..ITEMS / 2).map(|n| n * 2 + half).collect();
-                items
-                    .chunks(777)
-                    .for_each(|piece| from.put_many(piece.to_vec()).unwrap());
+                items.chunks(777).for_each(|piece| from.put_many(piece.to_vec()).unwrap());
             })
         })
         .collect();
@@ -319,13 +273,7 @@ fn eight_clients_move_twenty_thousand_items_without_loss_or_doubles() {
     let out = manager.queue::<u32>("out").unwrap();
     let moved = out.get_many(usize::MAX, LONG).unwrap();
     assert_eq!(moved.len(), ITEMS as usize);
-    assert_eq!(
-        moved.into_iter().collect::<BTreeSet<_>>(),
-        (0..ITEMS).collect()
-    );
+    assert_eq!(moved.into_iter().collect::<BTreeSet<_>>(), (0..ITEMS).collect());
     let stats = from.stats().unwrap();
-    assert_eq!(
-        (stats.puts, stats.delivered, stats.done),
-        (20_000, 20_000, 20_000)
-    );
+    assert_eq!((stats.puts, stats.delivered, stats.done), (20_000, 20_000, 20_000));
 }

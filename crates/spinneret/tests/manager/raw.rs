@@ -15,9 +15,7 @@ impl Raw {
     /// A connection that has not said anything.
     pub fn silent(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Self(stream)
     }
 
@@ -31,10 +29,7 @@ impl Raw {
         assert_eq!(raw.read().unwrap(), b"#WELCOME#");
         let question = [&b"{sha256}"[..], &[b'q'; 40]].concat();
         raw.write(&[b"#CHALLENGE#", &question[..]].concat());
-        assert_eq!(
-            raw.read().unwrap(),
-            [b"{sha256}", &proof(&question)[..]].concat()
-        );
+        assert_eq!(raw.read().unwrap(), [b"{sha256}", &proof(&question)[..]].concat());
         raw.write(b"#WELCOME#");
         raw
     }

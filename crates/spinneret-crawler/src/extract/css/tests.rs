@@ -7,20 +7,12 @@ fn extract(css: &str) -> Extracted {
 
 fn short(list: &[Found]) -> Vec<&str> {
     list.iter()
-        .map(|f| {
-            f.address
-                .as_str()
-                .strip_prefix("http://h/")
-                .unwrap_or(f.address.as_str())
-        })
+        .map(|f| f.address.as_str().strip_prefix("http://h/").unwrap_or(f.address.as_str()))
         .collect()
 }
 
 fn images(css: &str) -> Vec<String> {
-    short(&extract(css).images)
-        .into_iter()
-        .map(str::to_owned)
-        .collect()
+    short(&extract(css).images).into_iter().map(str::to_owned).collect()
 }
 
 #[test]
@@ -98,10 +90,7 @@ fn fonts_end_with_their_block() {
 fn image_sets_hold_strings_and_addresses() {
     let css = "a{b:image-set(\"a.png\" 1x, url(b.png) 2x, 'c.avif' type(\"image/avif\"))}
                c{b:-webkit-image-set(url(d.png) 1x);content:'e.png'}";
-    assert_eq!(
-        images(css),
-        ["css/a.png", "css/b.png", "css/c.avif", "css/d.png"]
-    );
+    assert_eq!(images(css), ["css/a.png", "css/b.png", "css/c.avif", "css/d.png"]);
 }
 
 #[test]
@@ -110,10 +99,7 @@ fn imports_are_style_sheets() {
                @IMPORT url(\"c.css\") layer(x) supports(background: url(no.png));
                @import \"d.css\" 'no.css'; a{b:url(x.png)} @import;'no.css'";
     let found = extract(css);
-    assert_eq!(
-        short(&found.stylesheets),
-        ["css/a.css", "css/b.css", "css/c.css", "css/d.css"]
-    );
+    assert_eq!(short(&found.stylesheets), ["css/a.css", "css/b.css", "css/c.css", "css/d.css"]);
     assert_eq!(short(&found.images), ["css/x.png"]);
 }
 

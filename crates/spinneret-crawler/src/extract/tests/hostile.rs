@@ -16,10 +16,7 @@ fn malformed_links_are_reported_and_the_rest_goes_on() {
     assert_eq!(short(&found.pages), ["dir/ok"]);
     let texts: Vec<&str> = found.malformed.iter().map(|link| &*link.text).collect();
     assert_eq!(texts, ["http://[", "//a b/", &long[..200]]);
-    assert_eq!(
-        found.malformed[2].cause,
-        AddressError::TooLong { len: 10_000 }
-    );
+    assert_eq!(found.malformed[2].cause, AddressError::TooLong { len: 10_000 });
     let many = numbered(0..5_000, |i| format!("<a href='http://[{i}'>"));
     assert_eq!(html(&many).malformed.len(), MAX_MALFORMED);
 }
@@ -30,9 +27,7 @@ fn a_page_full_of_links_is_cut_at_the_limit() {
     let found = html(&text);
     assert!(found.limit_reached);
     assert_eq!(found.pages.len(), MAX_LINKS);
-    let text = numbered(0..MAX_LINKS + 10, |i| {
-        format!("<a href=#{i}><a href={}>", i % 10)
-    });
+    let text = numbered(0..MAX_LINKS + 10, |i| format!("<a href=#{i}><a href={}>", i % 10));
     let found = html(&text);
     assert!(!found.limit_reached);
     assert_eq!(found.pages.len(), 10);
@@ -53,9 +48,7 @@ fn any_text_is_read_without_panic_and_within_limits() {
     let page = Address::parse(PAGE).unwrap();
     let mut state = 0x0BAD_5EED_u64;
     let mut random = move |n: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 33) as usize % n
     };
     let pieces = [
@@ -129,11 +122,9 @@ fn any_text_is_read_without_panic_and_within_limits() {
             }
         }
         let text: String = text.into_iter().collect();
-        for found in [
-            extract_html(&text, &page),
-            extract_css(&text, &page),
-            extract_svg(&text, &page),
-        ] {
+        for found in
+            [extract_html(&text, &page), extract_css(&text, &page), extract_svg(&text, &page)]
+        {
             for list in [&found.pages, &found.images, &found.stylesheets] {
                 let distinct: std::collections::HashSet<_> =
                     list.iter().map(|f| &f.address).collect();

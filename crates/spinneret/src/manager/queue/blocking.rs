@@ -177,10 +177,7 @@ where
     ///
     /// # Errors
     /// If the manager cannot be asked.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "either may fail, and both may be old news"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "either may fail, and both may be old news")]
     pub fn len(&self) -> Result<usize, ManagerError> {
         block_on(self.len_async())
     }

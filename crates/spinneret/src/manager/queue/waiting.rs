@@ -68,9 +68,7 @@ where
 
     /// Async twin of [`lease`](Self::lease).
     pub async fn lease_async(&self, hold: Duration) -> Result<Lease<T>, GetError> {
-        self.lease_within(1, hold, Wait::Forever)
-            .await
-            .and_then(first)
+        self.lease_within(1, hold, Wait::Forever).await.and_then(first)
     }
 
     /// Async twin of [`lease_timeout`](Self::lease_timeout).
@@ -79,9 +77,7 @@ where
         hold: Duration,
         wait: Duration,
     ) -> Result<Lease<T>, GetError> {
-        self.lease_within(1, hold, Some(wait).into())
-            .await
-            .and_then(first)
+        self.lease_within(1, hold, Some(wait).into()).await.and_then(first)
     }
 
     /// Async twin of [`lease_many`](Self::lease_many).
@@ -135,13 +131,7 @@ where
 
     /// Async twin of [`stats`](Self::stats).
     pub async fn stats_async(&self) -> Result<QueueStats, ManagerError> {
-        match self
-            .link
-            .call(Request::Stats {
-                queue: self.name.clone(),
-            })
-            .await?
-        {
+        match self.link.call(Request::Stats { queue: self.name.clone() }).await? {
             Reply::Stats(stats) => Ok(stats),
             other => Err(unexpected(&other)),
         }
@@ -149,12 +139,7 @@ where
 
     /// Async twin of [`close`](Self::close).
     pub async fn close_async(&self) -> Result<(), ManagerError> {
-        self.link
-            .call(Request::Close {
-                queue: self.name.clone(),
-            })
-            .await
-            .map(drop)
+        self.link.call(Request::Close { queue: self.name.clone() }).await.map(drop)
     }
 
     /// Async twin of [`dead`](Self::dead).
@@ -169,13 +154,7 @@ where
         let found = self.dead_letters(max).await?;
         let ids = found.iter().map(|(id, _)| *id).collect();
         // Two may see the same letter; it belongs to the one who removes it.
-        let taken = match self
-            .link
-            .call(Request::DropDead {
-                queue: self.name.clone(),
-                ids,
-            })
-            .await
+        let taken = match self.link.call(Request::DropDead { queue: self.name.clone(), ids }).await
         {
             Ok(Reply::Lost(taken)) => taken,
             Ok(other) => return Err(unexpected(&other)),
@@ -187,13 +166,7 @@ where
 
     /// Async twin of [`requeue_dead`](Self::requeue_dead).
     pub async fn requeue_dead_async(&self) -> Result<usize, ManagerError> {
-        match self
-            .link
-            .call(Request::RequeueDead {
-                queue: self.name.clone(),
-            })
-            .await?
-        {
+        match self.link.call(Request::RequeueDead { queue: self.name.clone() }).await? {
             Reply::Count(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
             other => Err(unexpected(&other)),
         }

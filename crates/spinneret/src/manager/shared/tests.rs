@@ -7,11 +7,7 @@ fn shared(options: QueueOptions) -> Arc<SharedStore> {
 }
 
 fn ask(max: usize) -> Ask {
-    Ask {
-        max,
-        max_bytes: usize::MAX,
-        hold: None,
-    }
+    Ask { max, max_bytes: usize::MAX, hold: None }
 }
 
 fn items(range: std::ops::Range<u8>) -> Vec<Bytes> {
@@ -19,9 +15,7 @@ fn items(range: std::ops::Range<u8>) -> Vec<Bytes> {
 }
 
 fn taken(reply: Reply) -> Vec<u8> {
-    let Reply::Leased(given) = reply else {
-        panic!("{reply:?}")
-    };
+    let Reply::Leased(given) = reply else { panic!("{reply:?}") };
     given.iter().map(|delivery| delivery.payload[0]).collect()
 }
 
@@ -38,9 +32,9 @@ async fn takers_are_served_in_the_order_in_which_they_came() {
     let mut waiting = Vec::new();
     for owner in 0..4 {
         let queue = Arc::clone(&queue);
-        waiting.push(tokio::spawn(async move {
-            taken(queue.take(owner, ask(1), Wait::Forever).await)
-        }));
+        waiting.push(tokio::spawn(
+            async move { taken(queue.take(owner, ask(1), Wait::Forever).await) },
+        ));
         settle().await;
     }
     queue.put(items(0..4), Wait::No).await;
@@ -79,13 +73,7 @@ async fn a_batch_for_a_full_queue_goes_in_as_room_comes() {
         assert!(queue.stats().queued <= 2);
     }
     assert_eq!(got, [0, 1, 2, 3, 4]);
-    assert_eq!(
-        put.await.unwrap(),
-        Reply::Put {
-            accepted: 5,
-            end: PutEnd::All
-        }
-    );
+    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 5, end: PutEnd::All });
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,21 +81,9 @@ async fn a_put_that_runs_out_of_time_tells_how_much_went_in() {
     let queue = shared(QueueOptions::new().maxsize(2));
     let wait = Wait::For(Duration::from_secs(1));
     let reply = queue.put(items(0..5), wait).await;
-    assert_eq!(
-        reply,
-        Reply::Put {
-            accepted: 2,
-            end: PutEnd::Full
-        }
-    );
+    assert_eq!(reply, Reply::Put { accepted: 2, end: PutEnd::Full });
     let reply = queue.put(items(0..5), Wait::No).await;
-    assert_eq!(
-        reply,
-        Reply::Put {
-            accepted: 0,
-            end: PutEnd::Full
-        }
-    );
+    assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Full });
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,13 +109,7 @@ async fn closing_ends_all_waiting() {
         assert_eq!(taker.await.unwrap(), Reply::Closed);
     }
     let reply = queue.put(items(0..1), Wait::Forever).await;
-    assert_eq!(
-        reply,
-        Reply::Put {
-            accepted: 0,
-            end: PutEnd::Closed
-        }
-    );
+    assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Closed });
 }
 
 #[tokio::test]
@@ -151,13 +121,7 @@ async fn a_waiting_put_ends_when_the_queue_is_closed() {
     });
     settle().await;
     queue.close();
-    assert_eq!(
-        put.await.unwrap(),
-        Reply::Put {
-            accepted: 1,
-            end: PutEnd::Closed
-        }
-    );
+    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 1, end: PutEnd::Closed });
 }
 
 #[tokio::test]
@@ -207,9 +171,7 @@ async fn join_waits_until_all_is_done() {
         let queue = Arc::clone(&queue);
         async move { queue.join(Wait::Forever).await }
     });
-    let Reply::Leased(given) = queue.take(1, ask(2), Wait::No).await else {
-        panic!()
-    };
+    let Reply::Leased(given) = queue.take(1, ask(2), Wait::No).await else { panic!() };
     settle().await;
     queue.settle(1, &[given[0].lease], &Settle::Done);
     settle().await;

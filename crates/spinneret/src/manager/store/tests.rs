@@ -10,10 +10,7 @@ fn store(options: QueueOptions, items: &[&'static str]) -> Store {
 }
 
 fn offer(store: &mut Store, items: &[&'static str]) -> (Offer, Vec<Bytes>) {
-    let mut items = items
-        .iter()
-        .map(|item| Bytes::from_static(item.as_bytes()))
-        .collect();
+    let mut items = items.iter().map(|item| Bytes::from_static(item.as_bytes())).collect();
     let outcome = store.offer(&mut items);
     (outcome, items.into())
 }
@@ -30,10 +27,7 @@ fn take_until(
     until: Option<Instant>,
 ) -> Vec<(u64, String)> {
     match store.take(owner, max, ALL, until) {
-        Take::Items(given) => given
-            .into_iter()
-            .map(|d| (d.lease, text(&d.payload)))
-            .collect(),
+        Take::Items(given) => given.into_iter().map(|d| (d.lease, text(&d.payload))).collect(),
         Take::Empty | Take::Closed => Vec::new(),
     }
 }
@@ -51,9 +45,7 @@ fn leases(taken: &[(u64, String)]) -> Vec<u64> {
 }
 
 fn fail(reason: &str) -> Settle {
-    Settle::Fail {
-        reason: reason.into(),
-    }
+    Settle::Fail { reason: reason.into() }
 }
 
 #[test]
@@ -88,9 +80,7 @@ fn a_batch_stops_at_its_byte_limit_but_gives_at_least_one() {
         panic!("there are items")
     };
     assert_eq!(given.len(), 2);
-    let Take::Items(given) = store.take(1, 9, 1, None) else {
-        panic!("there are items")
-    };
+    let Take::Items(given) = store.take(1, 9, 1, None) else { panic!("there are items") };
     assert_eq!(text(&given[0].payload), "cccc");
 }
 
@@ -102,10 +92,7 @@ fn done_items_are_gone_and_counted() {
     let lost = store.settle(1, &leases(&taken), &Settle::Done, Instant::now());
     assert_eq!(lost, [0; 0]);
     let stats = store.stats();
-    assert_eq!(
-        (stats.puts, stats.delivered, stats.done, stats.unfinished),
-        (2, 2, 2, 0)
-    );
+    assert_eq!((stats.puts, stats.delivered, stats.done, stats.unfinished), (2, 2, 2, 0));
     assert!(store.is_finished());
 }
 
@@ -114,22 +101,10 @@ fn a_lease_is_settled_by_its_owner_and_once() {
     let now = Instant::now();
     let mut store = store(QueueOptions::new(), &["a"]);
     let lease = take(&mut store, 1, 1)[0].0;
-    for how in [
-        Settle::Done,
-        Settle::Release,
-        fail("x"),
-        Settle::Extend { hold: SECOND },
-    ] {
-        assert_eq!(
-            store.settle(2, &[lease], &how, now),
-            [lease],
-            "another's: {how:?}"
-        );
+    for how in [Settle::Done, Settle::Release, fail("x"), Settle::Extend { hold: SECOND }] {
+        assert_eq!(store.settle(2, &[lease], &how, now), [lease], "another's: {how:?}");
     }
-    assert_eq!(
-        store.settle(1, &[lease, lease, 99], &Settle::Done, now),
-        [99, lease]
-    );
+    assert_eq!(store.settle(1, &[lease, lease, 99], &Settle::Done, now), [99, lease]);
     assert_eq!(store.settle(1, &[lease], &Settle::Done, now), [lease]);
     assert_eq!(store.stats().done, 1);
 }
@@ -148,9 +123,7 @@ fn released_items_go_back_to_the_head_in_order() {
 fn a_release_does_not_use_up_deliveries() {
     let mut store = store(QueueOptions::new().max_deliveries(2), &["a"]);
     for round in 1..=10 {
-        let Take::Items(given) = store.take(1, 1, ALL, None) else {
-            panic!("still there")
-        };
+        let Take::Items(given) = store.take(1, 1, ALL, None) else { panic!("still there") };
         assert_eq!(given[0].deliveries, round, "every delivery is counted");
         store.settle(1, &[given[0].lease], &Settle::Release, Instant::now());
     }
@@ -184,10 +157,7 @@ fn an_item_delivered_too_often_becomes_a_dead_letter_with_the_reason() {
     take(&mut store, 1, 1);
     store.owner_gone(1);
     let dead = store.dead(0, 9, ALL);
-    assert_eq!(
-        (dead.len(), dead[0].deliveries, &*dead[0].reason),
-        (1, 2, "connection lost")
-    );
+    assert_eq!((dead.len(), dead[0].deliveries, &*dead[0].reason), (1, 2, "connection lost"));
     assert!(store.is_finished(), "a dead letter is not waited for");
 }
 
@@ -235,14 +205,7 @@ fn a_hold_beyond_the_end_of_time_has_no_deadline() {
     let now = Instant::now();
     let mut store = store(QueueOptions::new(), &["a"]);
     let lease = take_until(&mut store, 1, 1, Some(now))[0].0;
-    store.settle(
-        1,
-        &[lease],
-        &Settle::Extend {
-            hold: Duration::MAX,
-        },
-        now,
-    );
+    store.settle(1, &[lease], &Settle::Extend { hold: Duration::MAX }, now);
     assert_eq!(store.next_deadline(), None);
     assert_eq!(store.stats().leased, 1);
 }
@@ -251,17 +214,9 @@ fn a_hold_beyond_the_end_of_time_has_no_deadline() {
 fn a_failed_item_is_a_dead_letter_at_once() {
     let mut store = store(QueueOptions::new(), &["a", "b"]);
     let taken = take(&mut store, 1, 1);
-    store.settle(
-        1,
-        &leases(&taken),
-        &fail("failed: no such host"),
-        Instant::now(),
-    );
+    store.settle(1, &leases(&taken), &fail("failed: no such host"), Instant::now());
     let dead = store.dead(0, 9, ALL);
-    assert_eq!(
-        (&*dead[0].reason, dead[0].deliveries),
-        ("failed: no such host", 1)
-    );
+    assert_eq!((&*dead[0].reason, dead[0].deliveries), ("failed: no such host", 1));
     assert_eq!(store.stats().queued, 1);
 }
 
@@ -270,9 +225,7 @@ fn a_returned_item_uses_up_its_deliveries() {
     let mut store = store(QueueOptions::new().max_deliveries(2), &["a"]);
     for left in [1, 0] {
         let taken = take(&mut store, 1, 1);
-        let how = Settle::Return {
-            reason: "holder panicked".into(),
-        };
+        let how = Settle::Return { reason: "holder panicked".into() };
         store.settle(1, &leases(&taken), &how, Instant::now());
         assert_eq!(store.stats().queued, left);
     }
@@ -296,11 +249,7 @@ fn a_closed_queue_refuses_items_and_drains() {
     assert_eq!(offer(&mut store, &["b"]).0, Offer::Closed);
     let taken = take(&mut store, 1, 1);
     assert_eq!(store.take(2, 1, ALL, None), Take::Empty, "it may come back");
-    assert_eq!(
-        store.take(1, 1, ALL, None),
-        Take::Closed,
-        "its holder would wait for itself"
-    );
+    assert_eq!(store.take(1, 1, ALL, None), Take::Closed, "its holder would wait for itself");
     store.settle(1, &leases(&taken), &Settle::Done, Instant::now());
     assert_eq!(store.take(2, 1, ALL, None), Take::Closed);
 }
@@ -317,17 +266,10 @@ fn an_item_comes_back_to_a_closed_queue() {
 #[test]
 fn restored_items_are_as_if_never_taken() {
     let mut store = store(QueueOptions::new().max_deliveries(1), &["a", "b", "c"]);
-    let Take::Items(given) = store.take(1, 2, ALL, None) else {
-        panic!("there are items")
-    };
+    let Take::Items(given) = store.take(1, 2, ALL, None) else { panic!("there are items") };
     let held: Vec<u64> = given.iter().map(|d| d.lease).collect();
     store.settle(1, &held, &Settle::Done, Instant::now());
-    store.restore(
-        given
-            .into_iter()
-            .map(|d| (d.deliveries, d.payload))
-            .collect(),
-    );
+    store.restore(given.into_iter().map(|d| (d.deliveries, d.payload)).collect());
     assert_eq!(store.stats().done, 0);
     assert_eq!(contents(&take(&mut store, 1, 9)), ["a", "b", "c"]);
     store.owner_gone(1);
@@ -342,24 +284,14 @@ fn dead_letters_are_paged_taken_once_and_requeued() {
         store.settle(1, &[lease], &fail("x"), Instant::now());
     }
     let page = store.dead(0, 2, ALL);
-    assert_eq!(
-        page.iter()
-            .map(|dead| text(&dead.payload))
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(page.iter().map(|dead| text(&dead.payload)).collect::<Vec<_>>(), ["a", "b"]);
     let next = store.dead(page[1].id, 9, 1);
     assert_eq!(next.len(), 1, "the byte limit holds");
-    assert_eq!(
-        store.drop_dead(&[page[0].id, page[0].id, 77]),
-        [page[0].id, 77]
-    );
+    assert_eq!(store.drop_dead(&[page[0].id, page[0].id, 77]), [page[0].id, 77]);
     assert_eq!(store.drop_dead(&[page[0].id]), [page[0].id]);
     assert_eq!(store.requeue_dead(), 3);
     assert_eq!(store.stats().dead, 0);
-    let Take::Items(given) = store.take(1, 9, ALL, None) else {
-        panic!("there are items")
-    };
+    let Take::Items(given) = store.take(1, 9, ALL, None) else { panic!("there are items") };
     assert_eq!(given.len(), 3);
     assert!(given.iter().all(|delivery| delivery.deliveries == 1));
 }

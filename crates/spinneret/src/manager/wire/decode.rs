@@ -43,11 +43,7 @@ impl Reader {
     /// Reads something that takes the rest of the frame.
     fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let found = read(&mut self)?;
-        if self.0.is_empty() {
-            Ok(found)
-        } else {
-            Err(Malformed("more bytes than expected"))
-        }
+        if self.0.is_empty() { Ok(found) } else { Err(Malformed("more bytes than expected")) }
     }
 
     fn request(&mut self) -> Result<Request> {
@@ -55,10 +51,7 @@ impl Reader {
             1 => Request::Ping,
             2 => Request::Register {
                 queue: self.name()?,
-                options: QueueOptions {
-                    maxsize: self.u64()?,
-                    max_deliveries: self.u32()?,
-                },
+                options: QueueOptions { maxsize: self.u64()?, max_deliveries: self.u32()? },
             },
             3 => Request::Put {
                 queue: self.name()?,
@@ -79,64 +72,31 @@ impl Reader {
                 let how = match self.u8()? {
                     0 => Settle::Done,
                     1 => Settle::Release,
-                    2 => Settle::Return {
-                        reason: self.text()?,
-                    },
-                    3 => Settle::Fail {
-                        reason: self.text()?,
-                    },
-                    4 => Settle::Extend {
-                        hold: Duration::from_micros(self.u64()?),
-                    },
+                    2 => Settle::Return { reason: self.text()? },
+                    3 => Settle::Fail { reason: self.text()? },
+                    4 => Settle::Extend { hold: Duration::from_micros(self.u64()?) },
                     _ => return Err(Malformed("an unknown way to settle a lease")),
                 };
-                Request::Settle {
-                    queue,
-                    leases: self.list(8, Self::u64)?,
-                    how,
-                }
+                Request::Settle { queue, leases: self.list(8, Self::u64)?, how }
             }
             6 => Request::Restore {
                 queue: self.name()?,
                 items: self.list(8, |reader| Ok((reader.u32()?, reader.blob()?)))?,
             },
-            7 => Request::Stats {
-                queue: self.name()?,
-            },
+            7 => Request::Stats { queue: self.name()? },
             8 => {
                 let after = self.name()?;
-                Request::Queues {
-                    after: (!after.as_str().is_empty()).then_some(after),
-                }
+                Request::Queues { after: (!after.as_str().is_empty()).then_some(after) }
             }
-            9 => Request::Dead {
-                queue: self.name()?,
-                after: self.u64()?,
-                max: self.u32()?,
-            },
-            10 => Request::DropDead {
-                queue: self.name()?,
-                ids: self.list(8, Self::u64)?,
-            },
-            11 => Request::RequeueDead {
-                queue: self.name()?,
-            },
-            12 => Request::Close {
-                queue: self.name()?,
-            },
-            13 => Request::Join {
-                queue: self.name()?,
-                wait: self.wait()?,
-            },
-            14 => Request::Set {
-                name: self.name()?,
-                value: self.blob()?,
-            },
+            9 => Request::Dead { queue: self.name()?, after: self.u64()?, max: self.u32()? },
+            10 => Request::DropDead { queue: self.name()?, ids: self.list(8, Self::u64)? },
+            11 => Request::RequeueDead { queue: self.name()? },
+            12 => Request::Close { queue: self.name()? },
+            13 => Request::Join { queue: self.name()?, wait: self.wait()? },
+            14 => Request::Set { name: self.name()?, value: self.blob()? },
             15 => Request::Get { name: self.name()? },
             16 => Request::Shutdown,
-            17 => Request::Cancel {
-                request: self.u64()?,
-            },
+            17 => Request::Cancel { request: self.u64()? },
             _ => return Err(Malformed("an unknown operation")),
         })
     }
@@ -174,19 +134,12 @@ impl Reader {
                 })
             })?),
             9 => Reply::Count(self.u64()?),
-            10 => Reply::Value(if self.bool()? {
-                Some(self.blob()?)
-            } else {
-                None
-            }),
+            10 => Reply::Value(if self.bool()? { Some(self.blob()?) } else { None }),
             11 => Reply::Joined(self.bool()?),
             128 => Reply::Refused(Refusal::UnknownQueue(self.name()?)),
             129 => Reply::Refused(Refusal::QueueExists(self.name()?)),
             130 => Reply::Refused(Refusal::BadName(self.name()?)),
-            131 => Reply::Refused(Refusal::TooLarge {
-                size: self.u64()?,
-                limit: self.u64()?,
-            }),
+            131 => Reply::Refused(Refusal::TooLarge { size: self.u64()?, limit: self.u64()? }),
             132 => Reply::Refused(Refusal::TooManyWaiting),
             133 => Reply::Refused(Refusal::ShutDown),
             134 => Reply::Refused(Refusal::Cancelled),
@@ -268,11 +221,7 @@ impl Reader {
     fn blob(&mut self) -> Result<Bytes> {
         let length = self.u32()? as usize;
         let bytes = self.bytes(length)?;
-        Ok(if length <= COPIED {
-            Bytes::copy_from_slice(&bytes)
-        } else {
-            bytes
-        })
+        Ok(if length <= COPIED { Bytes::copy_from_slice(&bytes) } else { bytes })
     }
 
     /// A count and as many things, each of `least` bytes or more.

@@ -68,10 +68,7 @@ impl Frame {
         let mut tail = BytesMut::with_capacity(128);
         tail.put_u32(0);
         tail.put_u64(id);
-        Self {
-            parts: Vec::new(),
-            tail,
-        }
+        Self { parts: Vec::new(), tail }
     }
 
     fn finish(mut self) -> Self {
@@ -88,14 +85,7 @@ impl Frame {
     fn put_request(&mut self, request: &Request) {
         match request {
             Request::Ping => self.u8(1),
-            Request::Register {
-                queue,
-                options:
-                    QueueOptions {
-                        maxsize,
-                        max_deliveries,
-                    },
-            } => {
+            Request::Register { queue, options: QueueOptions { maxsize, max_deliveries } } => {
                 self.op(2, queue);
                 self.u64(*maxsize);
                 self.u32(*max_deliveries);
@@ -108,12 +98,7 @@ impl Frame {
                     self.blob(item);
                 }
             }
-            Request::Lease {
-                queue,
-                max,
-                hold,
-                wait,
-            } => {
+            Request::Lease { queue, max, hold, wait } => {
                 self.op(4, queue);
                 self.u32(*max);
                 self.u64(hold.map_or(u64::MAX, micros));
@@ -222,13 +207,7 @@ impl Frame {
             Reply::Dead(letters) => {
                 self.u8(8);
                 self.count(letters.len());
-                for Dead {
-                    id,
-                    deliveries,
-                    reason,
-                    payload,
-                } in letters
-                {
+                for Dead { id, deliveries, reason, payload } in letters {
                     self.u64(*id);
                     self.u32(*deliveries);
                     self.text(reason);
@@ -280,24 +259,8 @@ impl Frame {
 
     fn stats(&mut self, stats: &QueueStats) {
         // `unfinished` is the sum of the first two.
-        let QueueStats {
-            queued,
-            leased,
-            dead,
-            unfinished: _,
-            puts,
-            delivered,
-            ..
-        } = *stats;
-        for number in [
-            queued,
-            leased,
-            dead,
-            puts,
-            delivered,
-            stats.done,
-            stats.maxsize,
-        ] {
+        let QueueStats { queued, leased, dead, unfinished: _, puts, delivered, .. } = *stats;
+        for number in [queued, leased, dead, puts, delivered, stats.done, stats.maxsize] {
             self.u64(number);
         }
         self.u8(u8::from(stats.closed));

@@ -58,15 +58,9 @@ impl Dice {
         match self.below(5) {
             0 => Settle::Done,
             1 => Settle::Release,
-            2 => Settle::Return {
-                reason: self.text(),
-            },
-            3 => Settle::Fail {
-                reason: self.text(),
-            },
-            _ => Settle::Extend {
-                hold: Duration::from_micros(self.below(1 << 60)),
-            },
+            2 => Settle::Return { reason: self.text() },
+            3 => Settle::Fail { reason: self.text() },
+            _ => Settle::Extend { hold: Duration::from_micros(self.below(1 << 60)) },
         }
     }
 
@@ -75,16 +69,11 @@ impl Dice {
             0 => Request::Ping,
             1 => Request::Register {
                 queue: self.name(),
-                options: QueueOptions {
-                    maxsize: self.roll(),
-                    max_deliveries: self.roll() as u32,
-                },
+                options: QueueOptions { maxsize: self.roll(), max_deliveries: self.roll() as u32 },
             },
-            2 => Request::Put {
-                queue: self.name(),
-                wait: self.wait(),
-                items: self.list(Self::blob),
-            },
+            2 => {
+                Request::Put { queue: self.name(), wait: self.wait(), items: self.list(Self::blob) }
+            }
             3 => Request::Lease {
                 queue: self.name(),
                 max: self.roll() as u32,
@@ -103,34 +92,17 @@ impl Dice {
             6 => Request::Stats { queue: self.name() },
             7 => {
                 let after = self.name();
-                Request::Queues {
-                    after: (!after.as_str().is_empty()).then_some(after),
-                }
+                Request::Queues { after: (!after.as_str().is_empty()).then_some(after) }
             }
-            8 => Request::Dead {
-                queue: self.name(),
-                after: self.roll(),
-                max: 9,
-            },
-            9 => Request::DropDead {
-                queue: self.name(),
-                ids: self.list(Self::roll),
-            },
+            8 => Request::Dead { queue: self.name(), after: self.roll(), max: 9 },
+            9 => Request::DropDead { queue: self.name(), ids: self.list(Self::roll) },
             10 => Request::RequeueDead { queue: self.name() },
             11 => Request::Close { queue: self.name() },
-            12 => Request::Join {
-                queue: self.name(),
-                wait: self.wait(),
-            },
-            13 => Request::Set {
-                name: self.name(),
-                value: self.blob(),
-            },
+            12 => Request::Join { queue: self.name(), wait: self.wait() },
+            13 => Request::Set { name: self.name(), value: self.blob() },
             14 => Request::Get { name: self.name() },
             15 => Request::Shutdown,
-            _ => Request::Cancel {
-                request: self.roll(),
-            },
+            _ => Request::Cancel { request: self.roll() },
         }
     }
 
@@ -163,10 +135,7 @@ impl Dice {
             12 => Reply::Refused(Refusal::UnknownQueue(self.name())),
             13 => Reply::Refused(Refusal::QueueExists(self.name())),
             14 => Reply::Refused(Refusal::BadName(self.name())),
-            15 => Reply::Refused(Refusal::TooLarge {
-                size: self.roll(),
-                limit: self.roll(),
-            }),
+            15 => Reply::Refused(Refusal::TooLarge { size: self.roll(), limit: self.roll() }),
             16 => Reply::Refused(Refusal::TooManyWaiting),
             17 => Reply::Refused(Refusal::ShutDown),
             18 => Reply::Refused(Refusal::Cancelled),
@@ -185,17 +154,13 @@ fn content(frame: Frame) -> Bytes {
     whole.extend_from_slice(&tail);
     assert_eq!(whole.len(), announced);
     let length = whole.split_to(4);
-    assert_eq!(
-        u32::from_be_bytes(length[..].try_into().unwrap()) as usize,
-        whole.len()
-    );
+    assert_eq!(u32::from_be_bytes(length[..].try_into().unwrap()) as usize, whole.len());
     whole.freeze()
 }
 
 fn every_frame(dice: &mut Dice) -> Vec<Bytes> {
-    let mut frames: Vec<Bytes> = (0..17)
-        .map(|op| content(Frame::request(op, &dice.request(op))))
-        .collect();
+    let mut frames: Vec<Bytes> =
+        (0..17).map(|op| content(Frame::request(op, &dice.request(op)))).collect();
     frames.extend((0..21).map(|status| content(Frame::reply(status, &dice.reply(status)))));
     frames
 }
@@ -233,10 +198,7 @@ fn a_truncated_frame_is_malformed() {
                 let cut = frame.slice(..length);
                 if number < 17 {
                     let read = read_request(cut);
-                    assert!(
-                        !matches!(read, Ok((_, Ok(_)))),
-                        "{length} of {frame:?}: {read:?}"
-                    );
+                    assert!(!matches!(read, Ok((_, Ok(_)))), "{length} of {frame:?}: {read:?}");
                 } else {
                     assert!(read_reply(cut).is_err(), "{length} of {frame:?}");
                 }
@@ -283,20 +245,13 @@ fn a_count_beyond_the_frame_costs_no_memory() {
     let mut frame = content(Frame::reply(1, &Reply::Lost(Vec::new()))).to_vec();
     let count = frame.len() - 4..;
     frame[count].copy_from_slice(&u32::MAX.to_be_bytes());
-    assert_eq!(
-        read_reply(frame.into()),
-        Err(Malformed("fewer things than announced"))
-    );
+    assert_eq!(read_reply(frame.into()), Err(Malformed("fewer things than announced")));
 }
 
 #[test]
 fn a_large_item_is_sent_from_where_it_is() {
     let item = Bytes::from(vec![7; 100_000]);
-    let put = Request::Put {
-        queue: Name::sought("q"),
-        wait: Wait::No,
-        items: vec![item.clone()],
-    };
+    let put = Request::Put { queue: Name::sought("q"), wait: Wait::No, items: vec![item.clone()] };
     let (mut parts, _) = Frame::request(1, &put).into_parts();
     assert!(parts.any(|part| part.as_ptr() == item.as_ptr()));
 }

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             number / 1000
         );
         let kind = if number % 2 == 0 { Kind::Page } else { Kind::Image };
-        frontier.add_seed(&Address::parse(&url)?, kind, now)?;
+        frontier.add_seed(&Address::parse(&url)?, kind, now);
         if number + 1 == next {
             let grown = resident()?.saturating_sub(before);
             println!(

@@ -152,6 +152,7 @@ pub struct SavedImage {
     /// When the fetch ended, RFC 3339 in UTC.
     pub fetched_at: String,
     /// `HOST:FOLDER` of a worker that stored it in a folder of its own; none for the crawl's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_on: Option<String>,
 }
 

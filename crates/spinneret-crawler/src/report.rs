@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::frontier::Event;
-use crate::job::Cause;
+use crate::job::{Cause, SavedImage};
 
 /// A line of `images.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,23 +22,9 @@ pub struct ImageLine {
     pub url: String,
     /// The page it was found on; null for an address that was given.
     pub page: Option<String>,
-    /// The file, below the output folder.
-    pub path: String,
-    /// SHA-256 of the file, lower-case hex.
-    pub sha256: String,
-    /// Length of the file.
-    pub bytes: u64,
-    /// Media type by the bytes.
-    pub content_type: String,
-    /// Pixels, where the format tells.
-    pub width: Option<u32>,
-    /// Pixels, where the format tells.
-    pub height: Option<u32>,
-    /// RFC 3339, UTC.
-    pub fetched_at: String,
-    /// `HOST:FOLDER` where a worker keeps it in a folder of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_on: Option<String>,
+    /// The file, and what is in it.
+    #[serde(flatten)]
+    pub image: SavedImage,
 }
 
 /// A line of `failures.jsonl`.
@@ -127,7 +113,7 @@ impl Reporter {
                 recorded.insert(address.fingerprint());
             }
             summary.images_saved += 1;
-            summary.bytes += line.bytes;
+            summary.bytes += line.image.bytes;
         })?;
         let failures = List::resume(folder.join("failures.jsonl"), |line: FailureLine| {
             *summary.failures.entry(line.cause).or_default() += 1;
@@ -147,18 +133,7 @@ impl Reporter {
             Event::Saved { url, page, image } => {
                 self.summary.images_saved += 1;
                 self.summary.bytes += image.bytes;
-                self.images.write(&ImageLine {
-                    url,
-                    page,
-                    path: image.path,
-                    sha256: image.sha256,
-                    bytes: image.bytes,
-                    content_type: image.content_type,
-                    width: image.width,
-                    height: image.height,
-                    fetched_at: image.fetched_at,
-                    stored_on: image.stored_on,
-                })?;
+                self.images.write(&ImageLine { url, page, image })?;
             }
             Event::Failed { url, kind, page, problem } => {
                 let cause = problem.cause.to_string();
@@ -249,7 +224,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Kind, Problem, SavedImage};
+    use crate::job::{Kind, Problem};
 
     fn saved(url: &str) -> Event {
         let image = SavedImage {

@@ -99,8 +99,8 @@ pub(super) fn disown(output: &Path) -> anyhow::Result<()> {
 
 fn show_saved(output: &Path) -> anyhow::Result<()> {
     let mut types: BTreeMap<String, (u64, u64, String)> = BTreeMap::new();
-    for image in read_list::<ImageLine>(&output.join("images.jsonl"))? {
-        let entry = types.entry(image.content_type).or_insert((0, 0, image.path));
+    for ImageLine { image, .. } in read_list::<ImageLine>(&output.join("images.jsonl"))? {
+        let entry = types.entry(image.content_type.clone()).or_insert((0, 0, image.path));
         entry.0 += 1;
         entry.1 += image.bytes;
     }

@@ -298,7 +298,7 @@ impl Crawl {
         match source {
             Source::Pages(pages) => {
                 for page in pages {
-                    crawl.frontier.add_seed(&page, Kind::Page, now)?;
+                    crawl.frontier.add_seed(&page, Kind::Page, now);
                 }
             }
             Source::Images(list) => crawl.read_list(list, now)?,
@@ -318,7 +318,7 @@ impl Crawl {
         for entry in list {
             match entry {
                 Ok(image) => {
-                    self.frontier.add_seed(&image, Kind::Image, now)?;
+                    self.frontier.add_seed(&image, Kind::Image, now);
                 }
                 Err(_) if known > 0 => known -= 1,
                 Err(line) => {

@@ -16,16 +16,14 @@ impl Frontier {
     pub fn commit(&mut self, report: Report, now: Instant) -> Result<(), JournalError> {
         let Report { id, attempt, outcome } = report;
         let Some(&flight) = self.in_flight.get(&id) else {
-            return match outcome {
-                Outcome::Read { links, .. } if id < ROBOTS => {
-                    // It may name what its worker will never name again.
-                    match self.journal.read(id) {
-                        Ok(found) => self.add_links(id, found.depth, &links, now),
-                        Err(_) => Ok(()),
-                    }
-                }
-                _ => Ok(()),
-            };
+            if let Outcome::Read { links, .. } = outcome
+                && id < ROBOTS
+                && let Ok(found) = self.journal.read(id)
+            {
+                // It may name what its worker will never name again.
+                self.add_links(id, found.depth, &links, now);
+            }
+            return Ok(());
         };
         let stale = attempt != flight.attempt;
         if stale && matches!(outcome, Outcome::Redirected { .. } | Outcome::Failed(_)) {
@@ -46,7 +44,7 @@ impl Frontier {
             Outcome::Read { links, problems, .. } => {
                 let found = self.journal.read(id)?;
                 self.note_problems(&found, problems)?;
-                self.add_links(id, depth, &links, now)?;
+                self.add_links(id, depth, &links, now);
                 if kind == Kind::Page {
                     self.events.push(Event::Page);
                 }
@@ -56,7 +54,7 @@ impl Frontier {
                 let found = self.journal.read(id)?;
                 if image {
                     if let Ok(address) = Address::parse(&found.url) {
-                        self.add(&address, Kind::Image, found.page, depth, now)?;
+                        self.add(&address, Kind::Image, found.page, depth, now);
                     }
                 } else if depth == 0 {
                     let detail = format!("the address is of type {content_type}");
@@ -119,17 +117,11 @@ impl Frontier {
         Ok(())
     }
 
-    fn add_links(
-        &mut self,
-        page: u64,
-        depth: u32,
-        links: &[Link],
-        now: Instant,
-    ) -> Result<(), JournalError> {
+    fn add_links(&mut self, page: u64, depth: u32, links: &[Link], now: Instant) {
         for link in links {
             match Address::parse(&link.url) {
                 Ok(address) => {
-                    self.add(&address, link.kind, Some(page), depth + 1, now)?;
+                    self.add(&address, link.kind, Some(page), depth + 1, now);
                 }
                 Err(error) => self.events.push(Event::Failed {
                     url: link.url.clone(),
@@ -139,7 +131,6 @@ impl Frontier {
                 }),
             }
         }
-        Ok(())
     }
 
     fn redirect(

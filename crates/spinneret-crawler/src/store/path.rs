@@ -147,6 +147,7 @@ fn same_type(had: &str, wanted: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "the endings are as asked")]
 mod tests {
     use super::*;
 

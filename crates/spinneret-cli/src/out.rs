@@ -23,7 +23,7 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
     explain(try_print(text))
 }
 
-/// [`print`], with the error as it is.
+/// [`print()`], with the error as it is.
 pub fn try_print(text: impl Display) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;

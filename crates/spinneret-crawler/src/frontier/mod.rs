@@ -1,9 +1,10 @@
 //! What is still to be fetched, in which order and at what pace.
 //!
 //! An address enters once (the seen-set knows it by a 128-bit fingerprint), waits at its host, is
-//! handed out as a [`Job`], and ends when a [`Report`] for it is committed. Everything that must
-//! survive is in the [journal]; what is handed out and not ended is simply handed out again after a
-//! restart. Memory per address is its fingerprint and, while it waits, its number.
+//! handed out as a [`Job`](crate::job::Job), and ends when a [`Report`](crate::job::Report) for it
+//! is committed. Everything that must survive is in the journal; what is handed out and not ended
+//! is simply handed out again after a restart. Memory per address is its fingerprint and, while it
+//! waits, its number.
 
 mod commit;
 mod hand_out;

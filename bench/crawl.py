@@ -107,7 +107,8 @@ def scrapy(url, seconds):
         subprocess.run([venv / "bin" / "pip", "install", "-q", "scrapy"], check=True)
     command = [venv / "bin" / "scrapy", "runspider", "scrapy_pages.py", "-s", f"CLOSESPIDER_TIMEOUT={seconds}"]
     process = subprocess.Popen(
-        command, cwd=ROOT / "bench", env={**os.environ, "BENCH_URL": url}, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT / "bench", env={**os.environ, "BENCH_URL": url}, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
     )
     memory = peak_memory(process)
     line = [line for line in process.stdout.read().splitlines() if line.startswith("BENCH ")][-1]

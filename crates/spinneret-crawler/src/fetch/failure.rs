@@ -23,9 +23,11 @@ pub(super) fn classify(error: &reqwest::Error) -> Problem {
             () if error.is_builder() => Cause::MalformedAddress,
             () => Cause::Connection,
         });
-    // The outermost message repeats the address, which the failure names anyway.
-    let detail = chain.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
-    let detail = if detail.is_empty() { error.to_string() } else { detail.join(": ") };
+    // The outermost message repeats the address, which the failure names anyway; some layers repeat
+    // the message of the one below.
+    let mut messages: Vec<String> = chain.iter().skip(1).map(ToString::to_string).collect();
+    messages.dedup();
+    let detail = if messages.is_empty() { error.to_string() } else { messages.join(": ") };
     Problem::new(cause, detail)
 }
 

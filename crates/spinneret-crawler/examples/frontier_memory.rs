@@ -33,8 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             number % 100,
             number / 1000
         );
-        let kind = if number % 2 == 0 { Kind::Page } else { Kind::Image };
+        let kind = if number % 2 == 0 { Kind::Stylesheet } else { Kind::Image };
         frontier.add_seed(&Address::parse(&url)?, kind, now);
+        if frontier.is_flush_due() {
+            frontier.flush()?;
+        }
         if number + 1 == next {
             let grown = resident()?.saturating_sub(before);
             println!(

@@ -48,9 +48,10 @@ impl Scope {
             Self::Any => true,
             Self::Host => seeds.hosts.contains(address.host_key()),
             Self::Domain => seeds.domains.contains(registrable_domain(address.host())),
-            Self::Prefix => seeds.folders.iter().any(|(host, folder)| {
-                &**host == address.host_key() && address.path().starts_with(&**folder)
-            }),
+            Self::Prefix => {
+                let place = place(address);
+                place.match_indices('/').any(|(at, _)| seeds.folders.contains(&place[..=at]))
+            }
         }
     }
 }
@@ -83,7 +84,7 @@ pub struct SeedScope {
     hosts: HashSet<Box<str>>,
     domains: HashSet<Box<str>>,
     /// Host key and path up to and with its last slash.
-    folders: Vec<(Box<str>, Box<str>)>,
+    folders: HashSet<Box<str>>,
 }
 
 impl SeedScope {
@@ -98,15 +99,18 @@ impl SeedScope {
 
     /// Adds a seed: for example where a seed redirected to (`example.com` to `www.example.com`).
     pub fn add(&mut self, seed: &Address) {
-        let path = seed.path();
-        let folder = &path[..path.rfind('/').map_or(0, |i| i + 1)];
-        let pair = (Box::from(seed.host_key()), Box::from(folder));
+        let place = place(seed);
+        let folder = &place[..place.rfind('/').map_or(0, |at| at + 1)];
+        self.folders.insert(folder.into());
         self.hosts.insert(seed.host_key().into());
         self.domains.insert(registrable_domain(seed.host()).into());
-        if !self.folders.contains(&pair) {
-            self.folders.push(pair);
-        }
     }
+}
+
+/// Host key and path.
+fn place(address: &Address) -> &str {
+    let from = address.scheme().len() + "://".len();
+    &address.as_str()[from..from + address.host_key().len() + address.path().len()]
 }
 
 /// The registrable domain of a host name, or the whole host where there is none.

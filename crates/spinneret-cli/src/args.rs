@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use spinneret_crawler::address::Scope;
 use spinneret_crawler::worker::Role;
@@ -82,17 +83,10 @@ pub struct CrawlArgs {
     pub depth: Option<u32>,
     /// Which pages to follow: of the same host and port, of the same registrable domain, below the
     /// same folder, or any. Images are saved wherever they are.
-    #[arg(long, value_name = "SCOPE", default_value = "host", value_parser = ["host", "domain", "prefix", "any"])]
-    pub scope: String,
+    #[arg(long, value_name = "SCOPE", default_value = "host", value_parser = one_of::<Scope>(["host", "domain", "prefix", "any"]))]
+    pub scope: Scope,
     #[command(flatten)]
     pub common: CommonArgs,
-}
-
-impl CrawlArgs {
-    pub fn scope(&self) -> Scope {
-        // The parser admits no other names.
-        self.scope.parse().unwrap_or(Scope::Host)
-    }
 }
 
 const DOWNLOAD_EXAMPLES: &str = "\
@@ -275,8 +269,8 @@ pub struct WorkerArgs {
     /// Where the crawl or the manager listens, as HOST:PORT.
     pub address: String,
     /// Read pages for links, download images, or both.
-    #[arg(long, default_value = "both", value_name = "ROLE", value_parser = ["links", "images", "both"])]
-    pub role: String,
+    #[arg(long, default_value = "both", value_name = "ROLE", value_parser = one_of::<Role>(["links", "images", "both"]))]
+    pub role: Role,
     /// Fetches under way at once.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub concurrency: usize,
@@ -285,13 +279,6 @@ pub struct WorkerArgs {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub key: KeyArgs,
-}
-
-impl WorkerArgs {
-    pub fn role(&self) -> Role {
-        // The parser admits no other names.
-        self.role.parse().unwrap_or_default()
-    }
 }
 
 const QUEUE_EXAMPLES: &str = "\
@@ -355,6 +342,18 @@ pub struct DemoArgs {
     /// Print the summary as one JSON object on the last line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A value with a fixed list of names, which `--help` shows.
+fn one_of<T>(names: impl Into<PossibleValuesParser>) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    names.into().try_map(|name| name.parse::<T>())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

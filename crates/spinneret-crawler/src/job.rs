@@ -109,8 +109,6 @@ pub enum Outcome {
     },
     /// A page or stylesheet was read.
     Read {
-        /// Bytes of its decoded body.
-        bytes: u64,
         /// What it links to, each address once.
         links: Vec<Link>,
         /// What was wrong with it though it could be read: bad characters, malformed links.

@@ -398,7 +398,7 @@ impl Worker {
                 format!("links of more than {MAX_LINK_BYTES} bytes: the rest was left out");
             problems.push(Problem::new(Cause::TooLarge, detail));
         }
-        Ok(Outcome::Read { bytes: bytes.len() as u64, links, problems })
+        Ok(Outcome::Read { links, problems })
     }
 
     /// Keeps the links that this worker has not reported yet, as far as there is `room` for them.

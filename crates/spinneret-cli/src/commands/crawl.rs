@@ -24,7 +24,7 @@ pub async fn crawl(args: CrawlArgs) -> anyhow::Result<Exit> {
     }
     let mut options = options(&args.common)?;
     options.depth = args.depth;
-    options.scope = args.scope();
+    options.scope = args.scope;
     run(options, Source::Pages(seeds), &args.common).await
 }
 

@@ -12,7 +12,7 @@ pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         manager: args.address.clone(),
         key: key.as_bytes().to_vec(),
         name: format!("worker-{}", std::process::id()),
-        role: args.role(),
+        role: args.role,
         concurrency: args.concurrency,
         output: args.output.clone(),
     };

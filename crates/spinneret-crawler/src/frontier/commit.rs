@@ -41,7 +41,7 @@ impl Frontier {
                 self.hosts.list(host);
                 Ok(())
             }
-            Outcome::Read { links, problems, .. } => {
+            Outcome::Read { links, problems } => {
                 let found = self.journal.read(id)?;
                 self.note_problems(&found, problems)?;
                 self.add_links(id, depth, &links, now);

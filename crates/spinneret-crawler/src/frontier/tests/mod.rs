@@ -68,7 +68,7 @@ impl Rig {
 
     fn read(&mut self, id: u64, links: &[(&str, Kind)]) {
         let links = links.iter().map(|&(url, kind)| Link { url: url.to_owned(), kind }).collect();
-        self.report(id, Outcome::Read { bytes: 1, links, problems: Vec::new() });
+        self.report(id, Outcome::Read { links, problems: Vec::new() });
     }
 
     fn fail(&mut self, id: u64, cause: Cause) {

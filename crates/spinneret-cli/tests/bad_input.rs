@@ -1,5 +1,6 @@
 //! Whatever a site or a list throws at it, the program counts it, names it, and goes on.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

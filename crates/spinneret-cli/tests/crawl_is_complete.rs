@@ -1,6 +1,7 @@
 //! A crawl saves every image that its site has, byte for byte, once each, and says of all else why
 //! it could not be had.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

@@ -1,5 +1,6 @@
 //! `download` fetches the images of a list, whatever form it has.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

@@ -1,5 +1,6 @@
 //! A disk that is full stops a crawl, and a crawl that goes on later has lost nothing.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

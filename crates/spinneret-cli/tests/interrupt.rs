@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM end a crawl so that it can go on later.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

@@ -1,5 +1,6 @@
 //! Whatever is killed, and when: nothing is lost, nothing is listed twice, nothing is left behind.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

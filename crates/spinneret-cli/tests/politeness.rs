@@ -1,5 +1,6 @@
 //! A crawl keeps to what a host asks for and to the pace it was told.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

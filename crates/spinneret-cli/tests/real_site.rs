@@ -1,6 +1,7 @@
 //! A real site behind a real server: the manual of aptitude behind nginx. What must be saved is
 //! found by a walk of this file's own over the files, which shares nothing with the program.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

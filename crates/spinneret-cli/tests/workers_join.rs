@@ -1,5 +1,7 @@
 //! Workers from elsewhere join a crawl, share its work, and may go as they came.
 
+#![cfg(unix)]
+
 mod common;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The manager serves who has the key, and nobody else; and the small promises of `manager` and
 //! `queue` that scripts rely on.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
 mod common;

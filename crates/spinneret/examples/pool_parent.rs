@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::io::Read;
 use std::process::ExitCode;
 
-use spinneret::ProcessPool;
 use spinneret::pool::PoolError;
 use spinneret::task::{Call, Task, registry};
+use spinneret::{Pool, ProcessPool};
 
 /// Never looks up from its work: only the end of its process stops it.
 #[spinneret::task]

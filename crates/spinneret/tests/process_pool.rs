@@ -1,16 +1,15 @@
-//! What a process pool does when all goes well.
+//! What only a process pool does when all goes well; `every_pool.rs` has the rest.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize, Serializer};
 use spinneret::pool::{PoolError, SubmitError};
-use spinneret::{Outcome, ProcessPool, TaskError};
+use spinneret::{Outcome, Pool, ProcessPool, TaskError};
 
 #[spinneret::task]
 fn pid() -> u32 {
@@ -43,10 +42,6 @@ fn eventually(condition: impl Fn() -> bool) {
     }
 }
 
-fn create(file: &Path) {
-    std::fs::write(file, "").unwrap();
-}
-
 #[test]
 fn map_gives_outcomes_in_the_order_of_inputs() {
     let pool = ProcessPool::new(2).unwrap();
@@ -75,140 +70,12 @@ fn the_same_processes_serve_call_after_call() {
 }
 
 #[test]
-fn workers_run_at_the_same_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
-    let pool = ProcessPool::new(2).unwrap();
-    let first = pool.apply_async(wait_for, a.clone()).unwrap();
-    let second = pool.apply_async(wait_for, b.clone()).unwrap();
-    eventually(|| pool.snapshot().running == 2);
-    create(&b);
-    assert_eq!(second.get(), Ok(true));
-    assert!(!first.is_done());
-    create(&a);
-    assert_eq!(first.get(), Ok(true));
-}
-
-#[test]
-fn a_handle_can_be_waited_for_with_a_limit_and_awaited() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("go");
-    let pool = ProcessPool::new(1).unwrap();
-    let handle = pool.apply_async(wait_for, file.clone()).unwrap();
-    let handle = handle.get_timeout(Duration::from_millis(5)).expect_err("it still waits");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let outcome = runtime.block_on(async {
-        let mut handle = handle;
-        // Polled before it is done, so that it must wake us.
-        let pending = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(std::pin::Pin::new(&mut handle).poll(context).is_pending())
-        });
-        assert!(pending.await);
-        create(&file);
-        handle.await
-    });
-    assert_eq!(outcome, Ok(true));
-}
-
-#[test]
-fn a_queued_task_can_be_cancelled_and_a_running_one_cannot() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("go");
-    let pool = ProcessPool::new(1).unwrap();
-    let running = pool.apply_async(wait_for, file.clone()).unwrap();
-    let queued = pool.apply_async(square, 2).unwrap();
-    let last = pool.apply_async(square, 3).unwrap();
-    eventually(|| pool.snapshot().running == 1);
-    assert_eq!(pool.snapshot().queued, 2);
-    assert!(!running.cancel());
-    assert!(queued.cancel());
-    assert_eq!(queued.get(), Err(TaskError::Cancelled));
-    create(&file);
-    assert_eq!(running.get(), Ok(true));
-    assert_eq!(last.get(), Ok(9));
-    assert_eq!((pool.snapshot().done, pool.snapshot().failed), (2, 1));
-}
-
-#[test]
-fn imap_takes_inputs_lazily_and_keeps_few_on_their_way() {
-    let pool = ProcessPool::new(2).unwrap();
-    let taken = Cell::new(0_u64);
-    let inputs = (0..).inspect(|_| taken.set(taken.get() + 1));
-    let mut outcomes = pool.imap(square, inputs);
-    assert_eq!(taken.get(), 0);
-    for given in 0..3000 {
-        assert_eq!(outcomes.next(), Some(Ok(given * given)));
-        assert!(taken.get() <= given + 2 * 64, "{} taken after {given}", taken.get());
-    }
-    drop(outcomes);
-    let end = pool.snapshot();
-    eventually(|| pool.snapshot().queued == 0 && pool.snapshot().running == 0);
-    assert!(end.done <= taken.get());
-    assert_eq!(pool.apply(square, 3), Ok(9));
-}
-
-#[test]
-fn imap_unordered_gives_what_is_done_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let slow = folder.path().join("slow");
-    let fast = folder.path().join("fast");
-    create(&fast);
-    let pool = ProcessPool::builder().workers(2).chunk_size(1).build().unwrap();
-    let inputs = [slow.clone(), fast.clone(), fast];
-    let mut outcomes = pool.imap_unordered(wait_for, inputs);
-    assert_eq!(outcomes.next(), Some(Ok(true)));
-    assert_eq!(outcomes.next(), Some(Ok(true)));
-    create(&slow);
-    assert_eq!(outcomes.next(), Some(Ok(true)));
-    assert_eq!(outcomes.next(), None);
-    assert_eq!(outcomes.next(), None);
-}
-
-#[test]
-fn imap_unordered_gives_every_outcome_once() {
-    let pool = ProcessPool::new(2).unwrap();
-    let got: BTreeSet<u64> = pool.imap_unordered(square, 0..5000).map(Result::unwrap).collect();
-    assert_eq!(got, (0..5000).map(|n| n * n).collect());
-    assert_eq!(pool.snapshot().done, 5000);
-}
-
-#[test]
 fn large_arguments_and_results_travel() {
     let pool = ProcessPool::builder().workers(1).chunk_size(8).build().unwrap();
     let bytes = |n: usize| vec![n as u8; n * 700_000];
     for (n, outcome) in pool.map(length, (0..8).map(bytes)).unwrap().into_iter().enumerate() {
         assert!(outcome == Ok((n * 700_000, bytes(n))), "number {n} differs");
     }
-}
-
-#[test]
-fn a_closed_pool_ends_its_work_and_takes_no_more() {
-    let pool = ProcessPool::new(2).unwrap();
-    let handles: Vec<_> = (0..50).map(|n| pool.apply_async(square, n).unwrap()).collect();
-    assert!(matches!(pool.join(), Err(PoolError::NotClosed)));
-    pool.close();
-    assert!(matches!(pool.apply_async(square, 1), Err(SubmitError::Closed)));
-    assert!(matches!(pool.map(square, 0..2), Err(SubmitError::Closed)));
-    assert_eq!(pool.apply(square, 1), Err(TaskError::Cancelled));
-    pool.join().unwrap();
-    assert!(handles.iter().all(spinneret::TaskHandle::is_done));
-    for (n, handle) in (0..).zip(handles) {
-        assert_eq!(handle.get(), Ok(n * n));
-    }
-    assert_eq!(pool.snapshot().workers, []);
-    pool.join().unwrap();
-}
-
-#[test]
-fn imap_of_a_pool_that_closes_ends() {
-    let pool = ProcessPool::new(1).unwrap();
-    let mut outcomes = pool.imap(square, 1..);
-    assert_eq!(outcomes.next(), Some(Ok(1)));
-    pool.close();
-    let rest: Vec<_> = outcomes.collect();
-    let cancelled = rest.iter().position(Result::is_err).expect("the input that was not taken");
-    assert_eq!(rest[cancelled..], [Err(TaskError::Cancelled)]);
-    assert_eq!(rest[..cancelled], (2..).map(|n| Ok(n * n)).take(cancelled).collect::<Vec<_>>());
 }
 
 #[test]
@@ -328,20 +195,4 @@ fn a_task_can_have_a_pool_of_its_own() {
     let pool = ProcessPool::new(2).unwrap();
     let sums = pool.map(sum_of_squares, [3, 4]).unwrap();
     assert_eq!(sums, [Ok(5), Ok(14)]);
-}
-
-#[test]
-fn many_threads_can_share_a_pool() {
-    let pool = ProcessPool::new(2).unwrap();
-    std::thread::scope(|scope| {
-        for start in 0..4 {
-            let pool = &pool;
-            scope.spawn(move || {
-                for n in start * 50..start * 50 + 50 {
-                    assert_eq!(pool.apply(square, n), Ok(n * n));
-                }
-            });
-        }
-    });
-    assert_eq!(pool.snapshot().done, 200);
 }

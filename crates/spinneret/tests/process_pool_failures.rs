@@ -1,5 +1,6 @@
 //! What a process pool does when tasks and workers fail.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{File, OpenOptions};
@@ -9,7 +10,7 @@ use std::process::{self, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use spinneret::{Outcome, ProcessPool, TaskError};
+use spinneret::{Outcome, Pool, ProcessPool, TaskError};
 
 #[spinneret::task]
 fn pid() -> u32 {

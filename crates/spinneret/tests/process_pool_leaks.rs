@@ -2,12 +2,13 @@
 //!
 //! One test in a file of its own, since it counts what the whole process has.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use spinneret::ProcessPool;
+use spinneret::{Pool, ProcessPool};
 
 #[spinneret::task]
 fn live_or_die(n: u32) -> u32 {

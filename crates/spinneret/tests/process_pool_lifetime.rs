@@ -1,6 +1,7 @@
 //! How a pool's processes begin and end, seen from outside: `examples/pool_parent.rs` is the
 //! program with the pool.
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{BufRead, BufReader, Read};
@@ -166,7 +167,8 @@ fn a_marker_that_was_left_behind_ends_the_program_with_a_word() {
 #[test]
 fn a_socket_that_speaks_otherwise_ends_the_worker_with_a_word() {
     let marker = format!("1:{}", process::id());
-    let garbage: [&[u8]; 3] = [b"GET / HTTP/1.0\r\n\r\n", &[0; 64], &[3, 0, 0, 0, 0xc1, 0, 0]];
+    let garbage: [&[u8]; 3] =
+        [b"GET / HTTP/1.0\r\n\r\n", &[0; 64], &[3, 0, 0, 0, 0, 0, 0, 0, 0xc1, 0, 0]];
     for bytes in garbage {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         let mut command = program();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use spinneret::task::Call;
-use spinneret::{ProcessPool, Task, TaskError};
+use spinneret::{Pool, ProcessPool, Task, TaskError};
 
 /// Adds.
 #[spinneret::task]

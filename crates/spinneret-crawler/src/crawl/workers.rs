@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use spinneret::manager::AuthKey;
 use spinneret::pool::PoolError;
-use spinneret::{ProcessPool, TaskHandle};
+use spinneret::{Pool, ProcessPool, TaskHandle};
 
 use super::CrawlOptions;
 use crate::worker::{self, Role, WorkerConfig, WorkerSummary};

@@ -6,11 +6,19 @@
 //! and a line that a crash cut short is dropped when the file is opened again. What was written
 //! survives the end of any process; a machine's power loss can cost the last seconds.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use self::unix::{read_at, write_all_at};
+#[cfg(windows)]
+use self::windows::{read_at, write_all_at};
 use crate::job::Kind;
 
 /// First line of a journal: what it is and the version of its lines.
@@ -86,7 +94,7 @@ impl Journal {
             .write(true)
             .open(path)
             .map_err(fail)?;
-        file.write_all_at(HEADER.as_bytes(), 0).map_err(fail)?;
+        write_all_at(&file, HEADER.as_bytes(), 0).map_err(fail)?;
         let written = HEADER.len() as u64;
         Ok(Self { path: path.to_owned(), file, written, buffer: Vec::new() })
     }
@@ -157,7 +165,7 @@ impl Journal {
             let mut at = id;
             while line.len() < MAX_LINE && !line.contains(&b'\n') {
                 let wanted = chunk.len().min((self.written - at) as usize);
-                let read = self.file.read_at(&mut chunk[..wanted], at).map_err(|c| self.io(c))?;
+                let read = read_at(&self.file, &mut chunk[..wanted], at).map_err(|c| self.io(c))?;
                 if read == 0 {
                     break;
                 }
@@ -175,7 +183,7 @@ impl Journal {
     /// Writes what was gathered, so that it survives the end of this process.
     pub(super) fn flush(&mut self) -> Result<(), JournalError> {
         if !self.buffer.is_empty() {
-            self.file.write_all_at(&self.buffer, self.written).map_err(|cause| self.io(cause))?;
+            write_all_at(&self.file, &self.buffer, self.written).map_err(|cause| self.io(cause))?;
             self.written += self.buffer.len() as u64;
             self.buffer.clear();
         }

@@ -263,5 +263,8 @@ fn hex(bytes: &[u8]) -> String {
 
 /// This machine's name, as part of temporary names in folders that machines share.
 pub(crate) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    return std::env::var("COMPUTERNAME").unwrap_or_default();
 }

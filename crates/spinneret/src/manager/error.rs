@@ -162,6 +162,15 @@ pub enum ManagerError {
         /// Why not.
         reason: String,
     },
+    /// An item or value holds a queue, pipe or shared memory between processes.
+    #[error(
+        "an item of type {what} holds a queue, pipe or shared memory of this machine, which cannot \
+         be sent over the network: use a queue of the manager"
+    )]
+    NotSendableOverNetwork {
+        /// The Rust type.
+        what: &'static str,
+    },
     /// A named value cannot be read as the type asked for.
     #[error("the value `{name}` cannot be read as {type_name}: {reason}")]
     UndecodableValue {

@@ -12,12 +12,18 @@ use super::{
     error::{ManagerError, Undecodable},
     wire::Reply,
 };
+use crate::process::attachment;
 
 /// Writes an item as a pickle of protocol 3, which every Python 3 reads.
 pub(crate) fn encode<T: Serialize>(item: &T) -> Result<Bytes, ManagerError> {
     let mut bytes = Vec::new();
-    serde_pickle::to_writer(&mut bytes, item, SerOptions::new()).map_err(|error| {
-        ManagerError::Unencodable { type_name: type_name::<T>(), reason: error.to_string() }
+    let (written, refusal) =
+        attachment::refusing(|| serde_pickle::to_writer(&mut bytes, item, SerOptions::new()));
+    written.map_err(|error| match refusal {
+        Some(_) => ManagerError::NotSendableOverNetwork { what: type_name::<T>() },
+        None => {
+            ManagerError::Unencodable { type_name: type_name::<T>(), reason: error.to_string() }
+        }
     })?;
     // Boxed, so that no spare room waits in the queue with it.
     Ok(bytes.into_boxed_slice().into())

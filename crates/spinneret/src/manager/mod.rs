@@ -60,3 +60,13 @@ pub use lease::{Lease, LeaseToken};
 pub use queue::{DeadLetter, Queue};
 pub use server::{Manager, ManagerBuilder};
 pub use store::{QueueOptions, QueueStats};
+
+/// Reads bytes as each of the messages, and as items; for the fuzz target `messages`.
+#[cfg(fuzzing)]
+pub(crate) fn read_anything(bytes: bytes::Bytes) {
+    let _ = handshake::Hello::read(&bytes);
+    let _ = handshake::ServerHello::read(&bytes, wire::VERSION);
+    let _ = items::decode::<(u64, Option<String>, Vec<u8>)>(&bytes);
+    let _ = wire::read_request(bytes.clone());
+    let _ = wire::read_reply(bytes);
+}

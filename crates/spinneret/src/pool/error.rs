@@ -10,14 +10,23 @@ use crate::task::TaskError;
 #[non_exhaustive]
 pub enum PoolError {
     /// A setting that must be at least 1 is 0.
-    #[error("a process pool cannot have {0} = 0: give at least 1")]
+    #[error("a pool cannot have {0} = 0: give at least 1")]
     Zero(&'static str),
     /// A worker process could not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The system refused the memory that pool and workers share.
+    #[error("the memory that a pool shares with its workers could not be set up: {0}")]
+    Memory(String),
     /// The system refused a thread.
     #[error("a thread of the pool could not be started: {0}")]
     Thread(#[source] io::Error),
+    /// The initializer of a worker failed.
+    #[error("the initializer of a worker failed: {0}")]
+    Initializer(#[source] TaskError),
+    /// A task waits for the end of the pool that runs it, which would never come.
+    #[error("a task cannot join the pool that runs it: join it elsewhere")]
+    WithinTask,
     /// `join` waits for the end of a pool, which would never come while it takes tasks.
     #[error("the pool still takes tasks: call close() or terminate() before join()")]
     NotClosed,

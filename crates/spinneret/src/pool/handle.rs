@@ -1,51 +1,66 @@
 //! The caller's end of a task.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
-use crate::task::{Outcome, TaskError, decode};
+use super::ticket::{Arrived, open};
+use crate::task::{Outcome, TaskError};
 
 /// A task that was submitted. Wait for it with [`get`](TaskHandle::get), or `.await` it.
 ///
 /// Dropping the handle does not cancel the task.
 pub struct TaskHandle<T> {
-    slot: Arc<Slot>,
+    slot: Arc<Slot<T>>,
+    /// The task's name.
     task: &'static str,
-    output: PhantomData<fn() -> T>,
+}
+
+/// A pool that has handed tasks out, and may get them back before they begin.
+pub(super) trait Recall: Send + Sync {
+    /// Cancels the task with this number, which delivers the outcome; `false` if it has begun.
+    fn recall(&self, number: u64) -> bool;
+
+    /// Books endings in the caller's thread until `done`, but not for long.
+    fn help(&self, done: &dyn Fn() -> bool);
 }
 
 /// Where the outcome of one task is put down.
-#[derive(Default)]
-pub(super) struct Slot {
-    inner: Mutex<Inner>,
+pub struct Slot<T> {
+    inner: Mutex<Inner<T>>,
     /// Notified once, when the state becomes `Done`.
     done: Condvar,
 }
 
-#[derive(Default)]
-struct Inner {
-    state: State,
+struct Inner<T> {
+    state: State<T>,
+    /// Who can take the task back while it runs or waits for a worker, and under which number.
+    recall: Option<(Weak<dyn Recall>, u64)>,
     /// Who awaits the handle; none unless it was polled.
     waker: Option<Waker>,
 }
 
-#[derive(Default)]
-enum State {
-    #[default]
+enum State<T> {
     Queued,
     Running,
     /// Final; the outcome is gone once the handle has given it out.
-    Done(Option<Outcome<Vec<u8>>>),
+    Done(Option<Outcome<Arrived<T>>>),
 }
 
-impl Slot {
+// By hand: a slot has a default whether or not `T` has.
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        let inner = Inner { state: State::Queued, recall: None, waker: None };
+        Self { inner: Mutex::new(inner), done: Condvar::new() }
+    }
+}
+
+impl<T> Slot<T> {
     /// Marks the task as running; `false` if it was cancelled before.
     pub(super) fn start(&self) -> bool {
         let mut inner = self.inner.lock();
@@ -56,20 +71,38 @@ impl Slot {
         queued
     }
 
+    /// Marks the task as handed out, from where it may still be recalled; `false` if it was cancelled
+    /// before.
+    #[cfg(shared_memory)]
+    pub(super) fn hand_out(&self, by: Weak<dyn Recall>, number: u64) -> bool {
+        let mut inner = self.inner.lock();
+        let queued = matches!(inner.state, State::Queued);
+        if queued {
+            inner.state = State::Running;
+            inner.recall = Some((by, number));
+        }
+        queued
+    }
+
     /// Marks the task as waiting again: its worker died and it is to be run once more.
     pub(super) fn requeue(&self) {
         let mut inner = self.inner.lock();
         if matches!(inner.state, State::Running) {
             inner.state = State::Queued;
+            inner.recall = None;
         }
     }
 
     /// Puts down the outcome, unless there is one.
-    pub(super) fn finish(&self, outcome: Outcome<Vec<u8>>) {
+    pub(super) fn finish(&self, outcome: Outcome<Arrived<T>>) {
         self.finish_if(outcome, |state| !matches!(state, State::Done(_)));
     }
 
-    fn finish_if(&self, outcome: Outcome<Vec<u8>>, condition: impl FnOnce(&State) -> bool) -> bool {
+    fn finish_if(
+        &self,
+        outcome: Outcome<Arrived<T>>,
+        condition: impl FnOnce(&State<T>) -> bool,
+    ) -> bool {
         let mut inner = self.inner.lock();
         if !condition(&inner.state) {
             return false;
@@ -86,8 +119,8 @@ impl Slot {
 }
 
 impl<T: DeserializeOwned> TaskHandle<T> {
-    pub(super) fn new(slot: Arc<Slot>, task: &'static str) -> Self {
-        Self { slot, task, output: PhantomData }
+    pub(super) fn new(slot: Arc<Slot<T>>, task: &'static str) -> Self {
+        Self { slot, task }
     }
 
     /// Waits for the outcome, however long it takes.
@@ -95,10 +128,20 @@ impl<T: DeserializeOwned> TaskHandle<T> {
         let mut inner = self.slot.inner.lock();
         loop {
             if let State::Done(outcome) = &mut inner.state {
-                return self.decode(outcome.take());
+                return self.open(outcome.take());
             }
             self.slot.done.wait(&mut inner);
         }
+    }
+
+    /// Waits for the outcome of a task that was just submitted. Should it come at once, this thread
+    /// takes it in by itself, rather than to be woken by the one that does.
+    pub(super) fn get_soon(self) -> Outcome<T> {
+        let recall = self.slot.inner.lock().recall.clone();
+        if let Some(pool) = recall.and_then(|(pool, _)| pool.upgrade()) {
+            pool.help(&|| self.is_done());
+        }
+        self.get()
     }
 
     /// Waits for the outcome no longer than `timeout`, then gives the handle back.
@@ -110,14 +153,14 @@ impl<T: DeserializeOwned> TaskHandle<T> {
         let mut inner = self.slot.inner.lock();
         loop {
             if let State::Done(outcome) = &mut inner.state {
-                return Ok(self.decode(outcome.take()));
+                return Ok(self.open(outcome.take()));
             }
             if self.slot.done.wait_until(&mut inner, deadline).timed_out() {
                 break;
             }
         }
         if let State::Done(outcome) = &mut inner.state {
-            return Ok(self.decode(outcome.take()));
+            return Ok(self.open(outcome.take()));
         }
         drop(inner);
         Err(self)
@@ -128,24 +171,26 @@ impl<T: DeserializeOwned> TaskHandle<T> {
         matches!(self.slot.inner.lock().state, State::Done(_))
     }
 
-    /// Cancels the task if no worker has it yet; its outcome is then `Cancelled`.
+    /// Cancels the task if no worker has begun it; its outcome is then `Cancelled`.
     ///
     /// Returns `false`, and changes nothing, if a worker runs it or it is done: what runs, runs to
     /// its end, or to the pool's task timeout.
     pub fn cancel(&self) -> bool {
-        self.slot.finish_if(Err(TaskError::Cancelled), |state| matches!(state, State::Queued))
+        if self.slot.finish_if(Err(TaskError::Cancelled), |state| matches!(state, State::Queued)) {
+            return true;
+        }
+        // Outside of the lock, which the pool takes to deliver the outcome.
+        let recall = match &mut *self.slot.inner.lock() {
+            Inner { state: State::Running, recall, .. } => recall.clone(),
+            _ => None,
+        };
+        recall.is_some_and(|(pool, number)| pool.upgrade().is_some_and(|pool| pool.recall(number)))
     }
 
-    fn decode(&self, outcome: Option<Outcome<Vec<u8>>>) -> Outcome<T> {
+    fn open(&self, outcome: Option<Outcome<Arrived<T>>>) -> Outcome<T> {
         // `None` only for a future that is polled again after it was ready.
-        let bytes = outcome.unwrap_or(Err(TaskError::Cancelled))?;
-        decode(&bytes).map_err(|cause| undecodable(self.task, &cause))
+        open(outcome.unwrap_or(Err(TaskError::Cancelled)), self.task)
     }
-}
-
-/// The outcome of a task whose result cannot be read.
-pub(super) fn undecodable(task: &str, cause: &impl ToString) -> TaskError {
-    TaskError::Undecodable { what: format!("the result of `{task}`"), cause: cause.to_string() }
 }
 
 impl<T: DeserializeOwned> Future for TaskHandle<T> {
@@ -154,7 +199,7 @@ impl<T: DeserializeOwned> Future for TaskHandle<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
         let mut inner = self.slot.inner.lock();
         if let State::Done(outcome) = &mut inner.state {
-            return Poll::Ready(self.decode(outcome.take()));
+            return Poll::Ready(self.open(outcome.take()));
         }
         match &mut inner.waker {
             Some(waker) => waker.clone_from(context.waker()),
@@ -180,7 +225,7 @@ mod tests {
     use super::*;
     use crate::task::encode;
 
-    fn handle() -> (Arc<Slot>, TaskHandle<u8>) {
+    fn handle() -> (Arc<Slot<u8>>, TaskHandle<u8>) {
         let slot = Arc::new(Slot::default());
         (Arc::clone(&slot), TaskHandle::new(slot, "f"))
     }
@@ -206,7 +251,7 @@ mod tests {
     #[test]
     fn the_first_outcome_stays() {
         let (slot, handle) = handle();
-        slot.finish(Ok(encode(&3u8).unwrap()));
+        slot.finish(Ok(Arrived::Value(3)));
         slot.finish(Err(TaskError::Cancelled));
         assert!(handle.is_done());
         assert_eq!(handle.get(), Ok(3));
@@ -216,7 +261,7 @@ mod tests {
     fn a_handle_that_is_not_done_in_time_is_given_back() {
         let (slot, handle) = handle();
         let handle = handle.get_timeout(Duration::from_millis(1)).expect_err("not done");
-        slot.finish(Ok(encode(&"text").unwrap()));
+        slot.finish(Ok(Arrived::Encoded(encode(&"text").unwrap(), Vec::new())));
         match handle.get_timeout(Duration::MAX) {
             Ok(Err(TaskError::Undecodable { what, .. })) => assert_eq!(what, "the result of `f`"),
             other => panic!("{other:?}"),

@@ -1,17 +1,18 @@
 //! Results one by one, from inputs one by one.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use super::engine::Engine;
 use super::error::SubmitError;
-use super::handle::undecodable;
-use super::shared::{Job, Shared, Ticket};
-use crate::task::{Outcome, Task, TaskError, decode, encode};
+use super::ticket::{Arrived, Destination, Numbered, Ticket, open};
+use crate::task::{Outcome, Task, TaskError};
 
 /// How many inputs per worker may be on their way at once, unless chunks are larger.
-const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 64;
 
 /// While a result is at hand, how many inputs are taken before it is given out. More than one, so
 /// that the workers' supply grows; few, so that a slow source of inputs does not hold it up.
@@ -21,9 +22,9 @@ const AHEAD: usize = 2;
 ///
 /// It takes inputs only while the caller waits for a result, and never has more than a fixed number
 /// on their way, so that neither inputs nor results pile up. Dropping it cancels what has not begun.
-pub(super) struct Imap<'pool, T, I> {
-    shared: &'pool Shared,
-    task: std::marker::PhantomData<T>,
+pub(super) struct Imap<'pool, E: Engine + ?Sized, T: Task, I> {
+    pool: &'pool E,
+    task: PhantomData<T>,
     /// `None` once it is exhausted, or the pool takes no more.
     inputs: Option<I>,
     ordered: bool,
@@ -31,25 +32,23 @@ pub(super) struct Imap<'pool, T, I> {
     window: u64,
     taken: u64,
     given: u64,
-    results: Receiver<(u64, Outcome<Vec<u8>>)>,
+    results: Receiver<Numbered<T::Output>>,
     /// Cloned into every job; kept so that `results` never ends.
-    sender: Sender<(u64, Outcome<Vec<u8>>)>,
+    sender: Sender<Numbered<T::Output>>,
     /// Results at hand, by the index of their input; at most `window`.
-    held: BTreeMap<u64, Outcome<Vec<u8>>>,
+    held: BTreeMap<u64, Outcome<Arrived<T::Output>>>,
     dropped: Arc<AtomicBool>,
 }
 
-impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
-    pub(super) fn new(shared: &'pool Shared, inputs: I, ordered: bool) -> Self {
+impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, E, T, I> {
+    pub(super) fn new(pool: &'pool E, inputs: I, ordered: bool) -> Self {
         let (sender, results) = channel();
-        let settings = &shared.settings;
-        let per_worker = WINDOW.max(settings.chunk_size.unwrap_or(0).saturating_mul(2));
         Self {
-            shared,
-            task: std::marker::PhantomData,
+            pool,
+            task: PhantomData,
             inputs: Some(inputs),
             ordered,
-            window: settings.workers.saturating_mul(per_worker) as u64,
+            window: pool.window() as u64,
             taken: 0,
             given: 0,
             results,
@@ -70,7 +69,7 @@ impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
             let index = self.taken;
             self.taken += 1;
             ahead += 1;
-            match self.submit(index, &args) {
+            match self.submit(index, args) {
                 Ok(()) => {}
                 // The job was dropped, which delivered its outcome: `Cancelled`.
                 Err(SubmitError::Closed) => self.inputs = None,
@@ -79,14 +78,12 @@ impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
         }
     }
 
-    fn submit(&self, index: u64, args: &T::Args) -> Result<(), SubmitError> {
-        let args = encode(args).map_err(|cause| SubmitError::Unserializable {
-            task: T::NAME,
-            cause: cause.to_string(),
+    fn submit(&self, index: u64, args: T::Args) -> Result<(), SubmitError> {
+        let job = E::job::<T>(args, true, || {
+            let (results, dropped) = (self.sender.clone(), Arc::clone(&self.dropped));
+            Ticket::new(Destination::Stream { index, results, dropped }, self.pool.progress())
         })?;
-        let (results, dropped) = (self.sender.clone(), Arc::clone(&self.dropped));
-        let ticket = Ticket::Stream { index, results, dropped };
-        self.shared.submit(std::iter::once(Job::new::<T>(args, true, ticket)))
+        self.pool.submit(std::iter::once(job))
     }
 
     /// Whether the next result can be given out without waiting.
@@ -95,7 +92,7 @@ impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
         if self.ordered { self.held.contains_key(&self.given) } else { !self.held.is_empty() }
     }
 
-    fn take(&mut self) -> Option<Outcome<Vec<u8>>> {
+    fn take(&mut self) -> Option<Outcome<Arrived<T::Output>>> {
         if self.ordered {
             self.held.remove(&self.given)
         } else {
@@ -104,7 +101,7 @@ impl<'pool, T: Task, I: Iterator<Item = T::Args>> Imap<'pool, T, I> {
     }
 }
 
-impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Imap<'_, T, I> {
+impl<E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Iterator for Imap<'_, E, T, I> {
     type Item = Outcome<T::Output>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -123,12 +120,15 @@ impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Imap<'_, T, I> {
             }
         };
         self.given += 1;
-        Some(outcome.and_then(|bytes| decode(&bytes).map_err(|cause| undecodable(T::NAME, &cause))))
+        Some(open(outcome, T::NAME))
     }
 }
 
-impl<T, I> Drop for Imap<'_, T, I> {
+impl<E: Engine + ?Sized, T: Task, I> Drop for Imap<'_, E, T, I> {
     fn drop(&mut self) {
         self.dropped.store(true, Ordering::Relaxed);
+        if self.taken > self.given {
+            self.pool.cancel_unwanted();
+        }
     }
 }

@@ -1,16 +1,39 @@
 //! Pools: where tasks run.
 //!
-//! A [`ProcessPool`] runs them in worker processes, which makes a crash of one the loss of that one
-//! alone. Its methods are named after Python's `multiprocessing.pool.Pool`.
+//! A [`ThreadPool`] runs them in threads of this process, which costs next to nothing. A
+//! [`ProcessPool`] runs them in worker processes, which makes a crash of one the loss of that one
+//! alone. What they have in common is the trait [`Pool`], named after Python's
+//! `multiprocessing.pool.Pool`.
 
-mod dispatcher;
+mod engine;
 mod error;
 mod handle;
 mod imap;
+#[cfg(not(shared_memory))]
+mod links;
 mod process_pool;
-mod shared;
+mod progress;
+#[cfg(shared_memory)]
+mod rings;
+mod settings;
+mod snapshot;
+mod thread_pool;
+mod ticket;
+mod traits;
+pub mod worker_state;
+
+#[cfg(not(shared_memory))]
+use self::links as works;
+#[cfg(shared_memory)]
+use self::rings as works;
 
 pub use self::error::{PoolError, SubmitError};
 pub use self::handle::TaskHandle;
-pub use self::process_pool::{Builder, ProcessPool};
-pub use self::shared::{PoolSnapshot, WorkerSnapshot};
+pub use self::process_pool::{ProcessPool, ProcessPoolBuilder};
+pub use self::snapshot::{PoolSnapshot, WorkerSnapshot};
+pub use self::thread_pool::{ThreadPool, ThreadPoolBuilder};
+pub use self::traits::Pool;
+
+#[cfg(all(fuzzing, shared_memory))]
+pub(crate) use self::rings::read_anything;
+pub(crate) use self::works::serve;

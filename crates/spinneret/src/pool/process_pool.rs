@@ -1,19 +1,19 @@
 //! The pool of worker processes.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use super::dispatcher::Dispatcher;
+use super::engine::Engine;
 use super::error::{PoolError, SubmitError};
-use super::handle::{Slot, TaskHandle};
-use super::imap::Imap;
-use super::shared::{Job, PoolSnapshot, Settings, Shared, Ticket};
-use crate::task::{Outcome, Task, encode};
+use super::imap::WINDOW;
+use super::progress::Progress;
+use super::settings::{Initializer, Settings};
+use super::snapshot::PoolSnapshot;
+use super::ticket::Ticket;
+use super::traits::Pool;
+use super::works::{Job, Works};
+use crate::process::attachment;
+use crate::task::Task;
 
 /// Runs tasks in worker processes, several at once.
 ///
@@ -22,12 +22,14 @@ use crate::task::{Outcome, Task, encode};
 /// died is replaced, and the tasks that waited behind in it are run by another.
 ///
 /// Tasks of one pool run in no particular order. Each is run once, unless its worker died while it
-/// ran and [`retries`](Builder::retries) are left: then it may have been run in part before.
+/// ran and [`retries`](ProcessPoolBuilder::retries) are left: then it may have been run in part
+/// before.
 ///
 /// Dropping the pool terminates it.
 ///
 /// ```
-/// # use spinneret::ProcessPool;
+/// use spinneret::{Pool, ProcessPool};
+///
 /// #[spinneret::task]
 /// fn double(number: u32) -> u32 {
 ///     2 * number
@@ -42,61 +44,112 @@ use crate::task::{Outcome, Task, encode};
 /// # }
 /// ```
 pub struct ProcessPool {
-    shared: Arc<Shared>,
-    /// Emptied by the first that waits for their end.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    works: Works,
+    progress: Progress,
 }
 
 /// Sets up a [`ProcessPool`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until build()"]
-pub struct Builder(Settings);
+pub struct ProcessPoolBuilder {
+    settings: Settings,
+    progress: bool,
+    /// What was wrong with a setting, for `build` to report.
+    error: Option<PoolError>,
+}
 
-impl Default for Builder {
+impl Default for ProcessPoolBuilder {
     fn default() -> Self {
-        Self(Settings {
-            workers: thread::available_parallelism().map_or(1, usize::from),
+        let settings = Settings {
+            workers: crate::process::cpu_count(),
             retries: 0,
+            poison_limit: 3,
             task_timeout: None,
             max_tasks_per_worker: None,
+            memory_limit: None,
             chunk_size: None,
-        })
+            initializer: None,
+        };
+        Self { settings, progress: false, error: None }
     }
 }
 
-impl Builder {
-    /// How many worker processes; as many as the machine runs threads at once by default.
+impl ProcessPoolBuilder {
+    /// How many worker processes; as many as
+    /// [`cpu_count`](crate::process::cpu_count) says by default.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.0.workers = workers;
+        self.settings.workers = workers;
         self
     }
 
     /// How many more times a task is run whose worker died while it ran; 0 by default.
     ///
-    /// Panics, timeouts and errors that a task returns are no deaths.
+    /// Panics, timeouts and errors that a task returns are no deaths. See also
+    /// [`poison_limit`](Self::poison_limit).
     pub fn retries(mut self, retries: u32) -> Self {
-        self.0.retries = retries;
+        self.settings.retries = retries;
+        self
+    }
+
+    /// How many workers one task may kill, 3 by default: after that it fails, whatever
+    /// [`retries`](Self::retries) says. A task that kills every worker it gets would else keep the
+    /// others from their work for as long as there are retries.
+    pub fn poison_limit(mut self, workers: u32) -> Self {
+        self.settings.poison_limit = workers;
         self
     }
 
     /// How long a task may run. The worker of one that runs longer is killed and the task fails
     /// with [`TimedOut`](crate::TaskError::TimedOut). No limit by default.
     pub fn task_timeout(mut self, timeout: Duration) -> Self {
-        self.0.task_timeout = Some(timeout);
+        self.settings.task_timeout = Some(timeout);
         self
     }
 
     /// After how many tasks a worker is replaced by a new one, which returns what memory it may
     /// have lost. No limit by default.
     pub fn max_tasks_per_worker(mut self, tasks: u32) -> Self {
-        self.0.max_tasks_per_worker = Some(tasks);
+        self.settings.max_tasks_per_worker = Some(tasks);
+        self
+    }
+
+    /// How many bytes of memory a worker may have between tasks: one that has more (resident) is
+    /// replaced by a new one when its task is done, which costs that task nothing. Looked at several
+    /// times a second, where the system tells. No limit by default.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.settings.memory_limit = Some(bytes);
+        self
+    }
+
+    /// A task that every worker runs before any other, also those that replace others. What it sets
+    /// up for them it may keep in the [`worker_state`](super::worker_state). A worker in which it
+    /// panics takes no tasks; if that is so at the start, [`build`](Self::build) fails.
+    // Taken whole: what they hold, such as the end of a pipe, moves to the workers.
+    #[allow(clippy::needless_pass_by_value, reason = "it moves to the workers")]
+    pub fn initializer<T: Task>(mut self, _task: T, args: T::Args) -> Self {
+        match attachment::encode(&args) {
+            Ok((args, fds)) => {
+                let (task, signature) = (T::NAME, T::SIGNATURE);
+                self.settings.initializer = Some(Initializer { task, signature, args, fds });
+            }
+            Err(cause) => {
+                self.error = Some(PoolError::Initializer(unserializable::<T>(&cause).into()));
+            }
+        }
         self
     }
 
     /// How many tasks of a `map` or `imap` are sent to a worker at once. By default so many as
     /// take some 20 milliseconds, judged by those before. Tasks of `apply` travel alone.
     pub fn chunk_size(mut self, tasks: usize) -> Self {
-        self.0.chunk_size = Some(tasks);
+        self.settings.chunk_size = Some(tasks);
+        self
+    }
+
+    /// Whether a bar on standard error shows how many of the submitted tasks are finished, if that
+    /// is a terminal; not by default.
+    pub fn progress(mut self, shown: bool) -> Self {
+        self.progress = shown;
         self
     }
 
@@ -106,7 +159,13 @@ impl Builder {
     /// If a setting is 0 that must not be, or a process or thread cannot be started; then nothing
     /// is left running.
     pub fn build(self) -> Result<ProcessPool, PoolError> {
-        let Self(settings) = self;
+        let Self { settings, progress, error } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if settings.poison_limit == 0 {
+            return Err(PoolError::Zero("poison_limit"));
+        }
         if settings.workers == 0 {
             return Err(PoolError::Zero("workers"));
         }
@@ -116,135 +175,82 @@ impl Builder {
         if settings.chunk_size == Some(0) {
             return Err(PoolError::Zero("chunk_size"));
         }
+        if settings.memory_limit == Some(0) {
+            return Err(PoolError::Zero("memory_limit"));
+        }
         if settings.task_timeout == Some(Duration::ZERO) {
             return Err(PoolError::Zero("task_timeout"));
         }
-        ProcessPool::start(settings)
+        Ok(ProcessPool { works: Works::start(settings)?, progress: Progress::new(progress) })
     }
 }
 
 impl ProcessPool {
-    /// Starts a pool of so many worker processes, with the settings of [`Builder`] otherwise.
+    /// Starts a pool of so many worker processes, with the settings of [`ProcessPoolBuilder`]
+    /// otherwise.
     ///
     /// # Errors
-    /// See [`Builder::build`].
+    /// See [`ProcessPoolBuilder::build`].
     pub fn new(workers: usize) -> Result<Self, PoolError> {
         Self::builder().workers(workers).build()
     }
 
     /// A pool with settings.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ProcessPoolBuilder {
+        ProcessPoolBuilder::default()
     }
 
-    fn start(settings: Settings) -> Result<Self, PoolError> {
-        let workers = settings.workers;
-        let shared = Arc::new(Shared::new(settings));
-        // Dropped on an error, which ends and reaps what has started.
-        let pool = Self { shared, threads: Mutex::new(Vec::with_capacity(workers)) };
-        let (sender, started) = channel();
-        for place in 0..workers {
-            let dispatcher = Dispatcher::new(Arc::clone(&pool.shared), place);
-            let sender = sender.clone();
-            pool.shared.dispatcher_begins();
-            let thread = thread::Builder::new()
-                .name(format!("spinneret-pool-{place}"))
-                .spawn(move || dispatcher.run(sender));
-            match thread {
-                Ok(thread) => pool.threads.lock().push(thread),
-                Err(error) => {
-                    pool.shared.dispatcher_ends();
-                    return Err(PoolError::Thread(error));
-                }
-            }
-        }
-        drop(sender);
-        // Ends when each has reported once.
-        for report in started {
-            report?;
-        }
-        Ok(pool)
+    fn wait(&self) {
+        self.works.wait();
+        self.progress.end();
     }
+}
 
-    /// Runs a task and waits for its outcome.
-    ///
-    /// Arguments that cannot be serialized are the outcome `Undecodable`, a closed pool is
-    /// `Cancelled`; [`apply_async`](Self::apply_async) tells them from failures of the task.
-    pub fn apply<T: Task>(&self, task: T, args: T::Args) -> Outcome<T::Output> {
-        self.apply_async(task, args)?.get()
-    }
+fn unserializable<T: Task>(cause: &impl ToString) -> SubmitError {
+    SubmitError::Unserializable { task: T::NAME, cause: cause.to_string() }
+}
 
-    /// Submits a task and returns at once.
-    ///
-    /// # Errors
-    /// If the arguments cannot be serialized or the pool is closed.
-    pub fn apply_async<T: Task>(
-        &self,
-        _task: T,
+impl Engine for ProcessPool {
+    type Job = Job;
+
+    fn job<T: Task>(
         args: T::Args,
-    ) -> Result<TaskHandle<T::Output>, SubmitError> {
-        let (job, handle) = job::<T>(args, false)?;
-        self.shared.submit(std::iter::once(job))?;
-        Ok(handle)
+        chunkable: bool,
+        ticket: impl FnOnce() -> Ticket<T::Output>,
+    ) -> Result<Job, SubmitError> {
+        let (bytes, fds) =
+            attachment::encode(&args).map_err(|cause| unserializable::<T>(&cause))?;
+        // Now, not at the end: the arguments may be large.
+        drop(args);
+        Ok(Job::new::<T>(bytes, fds, chunkable, Box::new(ticket())))
     }
 
-    /// Runs a task for every input and waits for all; the outcomes are in the order of the inputs.
-    ///
-    /// # Errors
-    /// If an input cannot be serialized or the pool is closed. Then no task was run.
-    pub fn map<T: Task>(
-        &self,
-        _task: T,
-        inputs: impl IntoIterator<Item = T::Args>,
-    ) -> Result<Vec<Outcome<T::Output>>, SubmitError> {
-        let mut jobs = Vec::new();
-        let mut handles = Vec::new();
-        for args in inputs {
-            let (job, handle) = job::<T>(args, true)?;
-            jobs.push(job);
-            handles.push(handle);
-        }
-        self.shared.submit(jobs.into_iter())?;
-        Ok(handles.into_iter().map(TaskHandle::get).collect())
+    fn submit(&self, jobs: impl ExactSizeIterator<Item = Job>) -> Result<(), SubmitError> {
+        self.works.submit(jobs)
     }
 
-    /// Runs a task for every input; the outcomes come in the order of the inputs.
-    ///
-    /// Lazy and bounded: inputs are taken in the caller's thread, while it waits for an outcome,
-    /// and no more than 64 per worker (or two chunks, if that is more) are on their way at once.
-    /// So a million inputs need no more memory than a thousand. Dropping the iterator cancels what
-    /// has not begun.
-    ///
-    /// An input that cannot be serialized gives the outcome `Undecodable` in its place. When the
-    /// pool is closed meanwhile, the next input gives `Cancelled` and none is taken after it.
-    pub fn imap<T: Task, I: IntoIterator<Item = T::Args>>(
-        &self,
-        _task: T,
-        inputs: I,
-    ) -> impl Iterator<Item = Outcome<T::Output>> + use<'_, T, I> {
-        Imap::<T, _>::new(&self.shared, inputs.into_iter(), true)
+    fn cancel_unwanted(&self) {
+        self.works.cancel_unwanted();
     }
 
-    /// Like [`imap`](Self::imap), but the outcomes come as soon as they are there.
-    pub fn imap_unordered<T: Task, I: IntoIterator<Item = T::Args>>(
-        &self,
-        _task: T,
-        inputs: I,
-    ) -> impl Iterator<Item = Outcome<T::Output>> + use<'_, T, I> {
-        Imap::<T, _>::new(&self.shared, inputs.into_iter(), false)
+    fn window(&self) -> usize {
+        let settings = self.works.settings();
+        let per_worker = WINDOW.max(settings.chunk_size.unwrap_or(0).saturating_mul(2));
+        settings.workers.saturating_mul(per_worker)
     }
 
-    /// Takes no more tasks; those submitted are still run, then the workers end.
-    pub fn close(&self) {
-        self.shared.close();
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+impl Pool for ProcessPool {
+    fn close(&self) {
+        self.works.close();
     }
 
-    /// Waits until all tasks are done and all workers have ended.
-    ///
-    /// # Errors
-    /// If the pool was neither closed nor terminated before.
-    pub fn join(&self) -> Result<(), PoolError> {
-        if self.shared.is_open() {
+    fn join(&self) -> Result<(), PoolError> {
+        if self.works.is_open() {
             return Err(PoolError::NotClosed);
         }
         self.wait();
@@ -253,22 +259,13 @@ impl ProcessPool {
 
     /// Ends the pool at once: tasks that wait or run become `Cancelled`, workers are killed.
     /// Returns when they are gone.
-    pub fn terminate(&self) {
-        self.shared.terminate();
+    fn terminate(&self) {
+        self.works.terminate();
         self.wait();
     }
 
-    /// What the pool does at this moment.
-    pub fn snapshot(&self) -> PoolSnapshot {
-        self.shared.snapshot()
-    }
-
-    fn wait(&self) {
-        self.shared.wait_for_dispatchers();
-        for thread in std::mem::take(&mut *self.threads.lock()) {
-            // One that panicked has printed why, and its tasks are accounted for.
-            let _ = thread.join();
-        }
+    fn snapshot(&self) -> PoolSnapshot {
+        self.works.snapshot()
     }
 }
 
@@ -282,18 +279,4 @@ impl fmt::Debug for ProcessPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessPool").field("snapshot", &self.snapshot()).finish_non_exhaustive()
     }
-}
-
-/// A job and the handle that waits for it.
-fn job<T: Task>(
-    args: T::Args,
-    chunkable: bool,
-) -> Result<(Job, TaskHandle<T::Output>), SubmitError> {
-    let bytes = encode(&args)
-        .map_err(|cause| SubmitError::Unserializable { task: T::NAME, cause: cause.to_string() })?;
-    // Now, not at the end: the arguments may be large.
-    drop(args);
-    let slot = Arc::new(Slot::default());
-    let handle = TaskHandle::new(Arc::clone(&slot), T::NAME);
-    Ok((Job::new::<T>(bytes, chunkable, Ticket::Slot(slot)), handle))
 }

@@ -1,29 +1,57 @@
 //! How a worker finds out, before `main`, that it is one.
 
 use std::env;
-use std::ffi::CString;
-use std::fs::File;
-use std::io::stdin;
-use std::path::Path;
+use std::fmt;
 use std::process::exit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::fcntl_dupfd_cloexec;
-use rustix::net::{AddressFamily, getsockname};
-use rustix::process::{Pid, getppid};
-use rustix::stdio::dup2_stdin;
-
 use super::StartError;
-use super::link::{Link, Watch};
-use super::serve;
+use super::link::Watch;
+use super::spawn::take_over;
+use super::{run, serve, sys};
 use crate::task::registry;
 
-/// Set in a worker's environment: `1:PARENT`, or `1:PARENT:main` if `main` is to call [`init`].
-const MARKER: &str = "SPINNERET_WORKER";
+/// Set in the environment of a process that is to run tasks: `1:PARENT`, then `:process` if it is
+/// to run one alone and is no pool's worker, then `:main` if `main` is to call [`init`]. Where the link
+/// is no inheritance, `:at=` and where to find it come last.
+pub(super) const MARKER: &str = "SPINNERET_WORKER";
 
 /// The status of a process that was told to be a worker and cannot be one (`EX_CONFIG`).
 pub(super) const MISLED: i32 = 78;
+
+/// What a process is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// To run the tasks of a pool.
+    Worker,
+    /// To run one task.
+    Child,
+}
+
+/// What [`MARKER`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) parent: u32,
+    pub(super) role: Role,
+    /// Whether to wait for `main`.
+    pub(super) main: bool,
+    /// Where to find the link, if it is not inherited.
+    pub(super) place: Option<String>,
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1:{}", self.parent)?;
+        if self.role == Role::Child {
+            f.write_str(":process")?;
+        }
+        if self.main {
+            f.write_str(":main")?;
+        }
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, ":at={place}"))
+    }
+}
 
 /// Whether the loader called [`hook`]: a linker may have dropped it.
 static HOOK_RAN: AtomicBool = AtomicBool::new(false);
@@ -51,7 +79,7 @@ extern "C" fn hook() {
     let started = std::panic::catch_unwind(|| {
         registry::check();
         let Some(marker) = take_marker() else { return };
-        if marker.ends_with(":main") {
+        if parse(&marker).is_some_and(|marker| marker.main) {
             PENDING.get_or_init(|| marker);
         } else {
             divert(&marker);
@@ -75,19 +103,16 @@ pub fn init() {
     }
 }
 
-/// The value of [`MARKER`] for a new worker; an error if the worker would not become one.
-pub(super) fn marker() -> Result<(&'static str, String), StartError> {
+/// The value of [`MARKER`] for a new process; an error if it would not become what it is meant to.
+pub(super) fn marker(role: Role) -> Result<Marker, StartError> {
     if PENDING.get().is_some() || env::var_os(MARKER).is_some() {
         return Err(StartError::WithinWorker);
     }
-    let parent = std::process::id();
-    if HOOK_RAN.load(Ordering::Relaxed) && !registry::has_additions() {
-        Ok((MARKER, format!("1:{parent}")))
-    } else if INIT_CALLED.load(Ordering::Relaxed) {
-        Ok((MARKER, format!("1:{parent}:main")))
-    } else {
-        Err(StartError::NotInitialised)
+    let main = !HOOK_RAN.load(Ordering::Relaxed) || registry::has_additions();
+    if main && !INIT_CALLED.load(Ordering::Relaxed) {
+        return Err(StartError::NotInitialised);
     }
+    Ok(Marker { parent: std::process::id(), role, main, place: None })
 }
 
 /// Takes the marker out of the environment, so that programs which a task starts do not see it.
@@ -99,38 +124,47 @@ fn take_marker() -> Option<String> {
     Some(marker.to_string_lossy().into_owned())
 }
 
-/// Turns this process into a worker.
+/// Turns this process into a worker, or into a child with one task.
 fn divert(marker: &str) -> ! {
-    let Some(parent) = parent(marker) else {
+    let Some(marker) = parse(marker) else {
         misled(&format!("{MARKER} is set to {marker:?}, which no pool does: unset it"));
     };
+    let Marker { parent, role, .. } = marker;
     let watch = Watch::on(parent);
-    // Asked after the watch began: had the parent died before, we would have another one by now.
-    if getppid() != Some(parent) {
-        misled(&format!(
-            "{MARKER} is set, but the pool that set it (process {}) is not this process's parent: \
-             it has died, or the variable was left behind and should be unset",
-            parent.as_raw_nonzero()
-        ));
+    // A worker does not outlive its parent. Asked after the watch began: had the parent died before,
+    // we would have another one by now.
+    if role == Role::Worker && !sys::is_parent(parent) {
+        misled(&orphaned(parent));
     }
-    if getsockname(stdin()).is_ok_and(|name| name.address_family() == AddressFamily::UNIX) {
-        // As standard input it would pass to whatever a task starts.
-        match fcntl_dupfd_cloexec(stdin(), 3) {
-            Ok(end) => {
-                quieten();
-                serve::serve(Link::inherited(end), watch)
-            }
-            Err(error) => misled(&format!("a worker could not take over its socket: {error}")),
-        }
+    let link = take_over(&marker).unwrap_or_else(|error| misled(&error));
+    sys::quieten(role);
+    match role {
+        Role::Worker => serve::serve(link, watch, parent),
+        Role::Child => run::run(&link, watch, parent),
     }
-    misled(&format!(
-        "{MARKER} is set, but standard input is not a pool's socket: unset it, only a pool sets it"
-    ));
 }
 
-fn parent(marker: &str) -> Option<Pid> {
-    let pid = marker.strip_prefix("1:")?;
-    Pid::from_raw(pid.strip_suffix(":main").unwrap_or(pid).parse().ok()?)
+/// Says that the parent which the marker names is not ours.
+pub(super) fn orphaned(parent: u32) -> String {
+    format!(
+        "{MARKER} is set, but the pool that set it (process {parent}) is not this process's parent: \
+         it has died, or the variable was left behind and should be unset"
+    )
+}
+
+fn parse(marker: &str) -> Option<Marker> {
+    let rest = marker.strip_prefix("1:")?;
+    let (rest, place) = match rest.split_once(":at=") {
+        Some((rest, place)) => (rest, Some(place.to_owned())),
+        None => (rest, None),
+    };
+    let (rest, main) = rest.strip_suffix(":main").map_or((rest, false), |rest| (rest, true));
+    let (pid, role) = match rest.strip_suffix(":process") {
+        Some(pid) => (pid, Role::Child),
+        None => (rest, Role::Worker),
+    };
+    let parent = pid.parse().ok().filter(|pid| (1..=i32::MAX.cast_unsigned()).contains(pid))?;
+    Some(Marker { parent, role, main, place })
 }
 
 /// Ends a process that cannot be a worker, rather than to let it run `main`, which might start
@@ -140,37 +174,24 @@ fn misled(message: &str) -> ! {
     exit(MISLED)
 }
 
-/// Empties standard input, ignores what is meant for the parent, and takes the program's name.
-fn quieten() {
-    // Without /dev/null the socket stays there as well, which harms nobody but a task that reads.
-    if let Ok(null) = File::open("/dev/null") {
-        let _ = dup2_stdin(null);
-    }
-    for signal in [libc::SIGINT, libc::SIGPIPE] {
-        // SAFETY: SIG_IGN runs no code of ours; both are valid signals.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-    // Else `ps` and `top` show "exe", after /proc/self/exe.
-    let name = env::args_os().next().unwrap_or_default();
-    let name = Path::new(&name).file_name().unwrap_or_default();
-    if let Ok(name) = CString::new(name.as_encoded_bytes()) {
-        #[cfg(target_os = "linux")]
-        let _ = rustix::thread::set_name(&name);
-        #[cfg(not(target_os = "linux"))]
-        drop(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_marker_names_the_parent() {
-        assert_eq!(parent("1:42"), Pid::from_raw(42));
-        assert_eq!(parent("1:42:main"), Pid::from_raw(42));
-        for garbage in ["", "1", "1:", "1:0", "1:x", "2:42", "yes", "1:42:other", ":main"] {
-            assert_eq!(parent(garbage), None, "{garbage:?}");
+    fn the_marker_comes_back() {
+        for role in [Role::Worker, Role::Child] {
+            for main in [false, true] {
+                for place in [None, Some("1234-ab".to_owned())] {
+                    let marker = Marker { parent: 42, role, main, place };
+                    assert_eq!(parse(&marker.to_string()), Some(marker));
+                }
+            }
+        }
+        assert_eq!(parse("1:42").map(|marker| marker.role), Some(Role::Worker));
+        assert_eq!(parse("1:42:process:main").map(|marker| marker.role), Some(Role::Child));
+        for garbage in ["", "1", "1:", "1:0", "1:-1", "1:x", "2:42", "yes", "1:42:other", ":main"] {
+            assert_eq!(parse(garbage), None, "{garbage:?}");
         }
     }
 

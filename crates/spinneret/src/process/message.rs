@@ -1,50 +1,94 @@
 //! What a pool and a worker say to each other.
 //!
-//! First each says who it is ([`Hello`]), the pool before the worker. Then the pool sends [`Job`]s;
-//! the worker says of each, in order, that it begins and how it ended ([`Reply`]). So the pool
-//! knows what a worker that died was doing, and from when to count a task's time.
+//! First each says who it is ([`Hello`]), the pool before the worker. What follows is the pool's
+//! affair.
+//!
+//! A child process that runs one task alone gets a [`Launch`], and answers only if it cannot do it.
 
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use super::StartError;
-use crate::task::{Outcome, registry};
+use crate::task::registry;
 
 /// Stands at the head of every greeting, whatever the version.
 const MAGIC: [u8; 8] = *b"spinnert";
 
 /// Goes up whenever a message changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// Which program a process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Program {
+    magic: [u8; 8],
+    version: u32,
+    build: String,
+}
 
 /// Who a process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    magic: [u8; 8],
-    version: u32,
-    build: String,
+    program: Program,
+    /// As [`current`](super::current()) has it.
+    pub(crate) name: String,
     /// Name and signature of every task, sorted by name.
     tasks: Vec<(String, u64)>,
 }
 
-/// One task to run.
+/// All that a child process is told. It is sent before the child exists, and not answered unless by
+/// a [`Refusal`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Job<'a> {
+pub(crate) struct Launch<'a> {
+    pub(crate) program: Program,
     pub(crate) task: &'a str,
     pub(crate) signature: u64,
     #[serde(with = "serde_bytes")]
     pub(crate) args: &'a [u8],
+    pub(crate) name: &'a str,
+    /// See [`Me`](super::current::Me).
+    pub(crate) identity: Vec<u32>,
+    pub(crate) daemon: bool,
+    /// The parent's name.
+    pub(crate) parent: &'a str,
 }
 
-/// What a worker says of a [`Job`].
+/// Why a child process did not run its task.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Reply {
-    /// It is about to run.
-    Begun,
-    /// What came of it: the encoded result, or why there is none.
-    Ended(Outcome<ByteBuf>),
+pub(crate) enum Refusal {
+    /// It is another program, or another version of it.
+    Differs(Program),
+    /// It has no such task, or one with other types.
+    UnknownTask,
+    /// It could not make sense of the arguments.
+    Undecodable(String),
+}
+
+impl Program {
+    /// The one that this process runs.
+    pub(crate) fn ours() -> Self {
+        Self { magic: MAGIC, version: VERSION, build: build() }
+    }
+
+    /// Whether a parent (`self`) and a child can work together.
+    pub(crate) fn check(&self, child: &Self) -> Result<(), StartError> {
+        if child.magic != self.magic {
+            return Err(StartError::Handshake {
+                cause: "the other side does not speak this protocol".to_owned(),
+            });
+        }
+        if child.version != self.version {
+            return Err(StartError::Version { ours: self.version, theirs: child.version });
+        }
+        if child.build != self.build {
+            return Err(StartError::Build {
+                ours: self.build.clone(),
+                theirs: child.build.clone(),
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Hello {
@@ -55,25 +99,12 @@ impl Hello {
             .map(|entry| (entry.name().to_owned(), entry.signature()))
             .collect();
         tasks.sort_unstable();
-        Self { magic: MAGIC, version: VERSION, build: build(), tasks }
+        Self { program: Program::ours(), name: super::current::name().to_owned(), tasks }
     }
 
     /// Whether a pool (`self`) and a worker can work together.
     pub(crate) fn check(&self, worker: &Self) -> Result<(), StartError> {
-        if worker.magic != self.magic {
-            return Err(StartError::Handshake {
-                cause: "the other side does not speak this protocol".to_owned(),
-            });
-        }
-        if worker.version != self.version {
-            return Err(StartError::Version { ours: self.version, theirs: worker.version });
-        }
-        if worker.build != self.build {
-            return Err(StartError::Build {
-                ours: self.build.clone(),
-                theirs: worker.build.clone(),
-            });
-        }
+        self.program.check(&worker.program)?;
         let differing: Vec<_> = self
             .tasks
             .iter()
@@ -98,18 +129,49 @@ fn build() -> String {
 }
 
 fn describe(file: &Metadata) -> String {
-    use std::os::unix::fs::MetadataExt;
     let modified = file
         .modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |time| time.as_nanos());
-    format!("{:x}-{:x}-{:x}-{modified:x}", file.dev(), file.ino(), file.len())
+    format!("{}-{:x}-{modified:x}", super::sys::file_id(file), file.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cut_and_changed_messages_never_panic() {
+        let launch = Launch {
+            program: Program::ours(),
+            task: "a::b",
+            signature: 7,
+            args: &[1, 2, 3],
+            name: "Process-1",
+            identity: vec![1, 2],
+            daemon: true,
+            parent: "MainProcess",
+        };
+        let refusal = Refusal::Differs(Program::ours());
+        for message in [
+            rmp_serde::to_vec(&launch).unwrap(),
+            rmp_serde::to_vec(&refusal).unwrap(),
+            rmp_serde::to_vec(&hello()).unwrap(),
+        ] {
+            for at in 0..message.len() {
+                for byte in 0..=255 {
+                    let mut changed = message.clone();
+                    changed[at] = byte;
+                    for bytes in [&changed[..], &changed[at..], &message[..at]] {
+                        let _ = rmp_serde::from_slice::<Launch<'_>>(bytes);
+                        let _ = rmp_serde::from_slice::<Refusal>(bytes);
+                        let _ = rmp_serde::from_slice::<Hello>(bytes);
+                    }
+                }
+            }
+        }
+    }
 
     fn hello() -> Hello {
         Hello { tasks: vec![("a".into(), 1), ("b".into(), 2)], ..Hello::ours() }
@@ -124,11 +186,12 @@ mod tests {
     #[test]
     fn a_worker_that_differs_is_refused_with_the_reason() {
         let refusal = |worker: &Hello| hello().check(worker).expect_err("different").to_string();
-        let text = refusal(&Hello { magic: *b"somebody", ..hello() });
+        let other = |program| Hello { program, ..hello() };
+        let text = refusal(&other(Program { magic: *b"somebody", ..Program::ours() }));
         assert!(text.contains("does not speak this protocol"), "{text}");
-        let text = refusal(&Hello { version: 9, ..hello() });
-        assert!(text.contains("version 1") && text.contains("version 9"), "{text}");
-        let text = refusal(&Hello { build: "other".into(), ..hello() });
+        let text = refusal(&other(Program { version: 9, ..Program::ours() }));
+        assert!(text.contains("version 2") && text.contains("version 9"), "{text}");
+        let text = refusal(&other(Program { build: "other".into(), ..Program::ours() }));
         assert!(text.contains("start the program again"), "{text}");
         let text = refusal(&Hello { tasks: vec![("a".into(), 1), ("b".into(), 3)], ..hello() });
         assert!(text.contains("`b`") && !text.contains("`a`"), "{text}");

@@ -1,10 +1,30 @@
-//! Worker processes: the program starts itself anew, and the copy runs tasks by name.
+//! Processes: the program starts itself anew, and the copy runs tasks by name.
 //!
-//! Nothing has to be set up. A pool starts `/proc/self/exe` (elsewhere the current executable)
-//! with one end of a socket pair as its standard input and the variable `SPINNERET_WORKER` in its
-//! environment. A function that the loader calls before `main` sees the variable and serves tasks
-//! from there, so that `main`, or a test harness, never starts in a worker. Never does a process
-//! fork without exec, so threads and locks of the parent are no danger.
+//! [`Process`] runs one task in a process of its own, as Python's `multiprocessing.Process` does; a
+//! [`ProcessPool`](crate::ProcessPool) has workers that run many. Both start `/proc/self/exe`
+//! (elsewhere the current executable) with one end of a socket pair as its standard input and the
+//! variable `SPINNERET_WORKER` in its environment. A function that the loader calls before `main`
+//! sees the variable and runs tasks from there, so nothing has to be set up, and `main`, or a test
+//! harness, never starts in a child. [`fork()`] is there for programs with one thread; nothing else
+//! forks without exec, so threads and locks of the parent are no danger, and its size costs nothing.
+//!
+//! [`current()`] and [`parent()`] say who a process is, [`active_children()`] which others it
+//! started, [`cpu_count()`] how many make sense.
+//!
+//! # What a `Process` is like
+//! - It is told all it needs before it exists, and answers nothing: [`Process::start`] waits for
+//!   nobody, and what it could not do is reported by [`Process::join`].
+//! - Its standard input is empty (`/dev/null`); standard output and error are those of the parent.
+//! - A panic is printed by the usual hook and ends it with status 101. When its task returns it ends
+//!   as by `exit(0)`, without waiting for threads that the task left behind.
+//! - It takes SIGTERM with its default action, and SIGINT as its parent was started with. So Ctrl-C
+//!   at a terminal, which goes to all processes there, ends parent and children at once. In a program
+//!   that handles SIGINT itself, the children still end by it: one that should finish its work must
+//!   say so in its task.
+//! - When its parent ends by returning from `main` or by `exit`, daemonic children are terminated and
+//!   the others waited for. A parent that is killed, or calls `abort` or `_exit`, takes its daemonic
+//!   children with it within moments, whatever they are doing, and leaves the others to go on.
+//!   The worker of a pool ends in that way too, when its pool does.
 //!
 //! # What a worker is like
 //! - Its standard input is empty (`/dev/null`); standard output and error are those of the parent.
@@ -14,105 +34,63 @@
 //! - Tasks run on its main thread, one after the other. A panic is caught, printed to standard error
 //!   by the usual hook, and reported. `async` tasks run on one current-thread tokio runtime, which
 //!   stands still between tasks.
-//! - What `main` would have set up (a logger, a panic hook) is not there, and constructors of other
-//!   crates that the linker put behind ours have not run.
+//!
+//! In both, what `main` would have set up (a logger, a panic hook) is not there, and constructors of
+//! other crates that the linker put behind ours have not run.
+//!
+//! # Other systems
+//! - What a pidfd is on Linux, a kqueue is on macOS. On other Unix systems the end of the stream alone
+//!   tells of a death, and a process that the dead one had forked can hold that open.
+//! - On Windows a child connects back to its parent over the loopback interface, with a secret from its
+//!   environment; so [`Process::start`] waits until it has. Workers are in a job object that ends them
+//!   with their parent. [`Process::terminate`] is as hard as [`Process::kill`], an exit code is never
+//!   negative, and there is no `fork`. Arguments and results hold no file descriptors there. Queues
+//!   travel by a name and a secret, and one that was sent stays until its maker ends.
 //!
 //! # Greeting
-//! Both sides send a protocol version, a build id (device, inode, size and modification time of
-//! the program's file) and the names and signatures of their tasks. What does not match is a
+//! A `Process` compares the build and its task with what it was told. Pool and worker both send a
+//! protocol version, a build id (device, inode, size and modification time of the program's file; on
+//! Windows its creation instead of the first two) and the names and signatures of their tasks. What does not match is a
 //! [`StartError`] that says what to do.
 
+pub(crate) mod attachment;
+mod child;
+mod cpu;
+mod current;
 mod entry;
+mod error;
+mod family;
+#[cfg(unix)]
+mod fork;
 mod frame;
-mod link;
+pub(crate) mod link;
 mod memory;
 mod message;
+pub mod queue;
+mod run;
+mod sentinel;
 mod serve;
+mod spawn;
+#[cfg(target_os = "linux")]
+pub mod sync;
+mod sys;
 mod worker;
 
-use std::io;
-use std::time::Duration;
-
+pub use self::child::{ExitCode, Process};
+pub use self::cpu::cpu_count;
+pub use self::current::{Current, Parent, current, parent};
 pub use self::entry::init;
-pub(crate) use self::worker::{Exit, Lost, WorkerHandle, WorkerProcess, put_job};
-
-/// Why a worker process could not start, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A worker would run `main` instead of tasks: the linker dropped our start-up hook, or the
-    /// program adds tasks by hand, which only happens in `main`.
-    #[error(
-        "a worker could not tell that it is one: call spinneret::process::init() first in main, \
-         after any registry::add(...)"
-    )]
-    NotInitialised,
-    /// This process is itself a worker whose `main` runs as if it were not. Starting workers from
-    /// here would never end.
-    #[error(
-        "this process was started as a worker, yet its main runs: call \
-         spinneret::process::init() first in main, before anything that starts workers"
-    )]
-    WithinWorker,
-    /// The system refused a new process, socket or thread.
-    #[error("a worker process could not be started: {0}")]
-    Spawn(#[source] io::Error),
-    /// The process ended before it greeted.
-    #[error(
-        "a worker process ended before it was ready (signal {signal:?}, exit status {exit_code:?}): \
-         its standard error may say why"
-    )]
-    Died {
-        /// The signal that ended it.
-        signal: Option<i32>,
-        /// The status with which it ended.
-        exit_code: Option<i32>,
-    },
-    /// The process did not greet in time.
-    #[error(
-        "a worker process did not report within {after:?}: if the program calls \
-         spinneret::process::init(), it must be the first call in main"
-    )]
-    Silent {
-        /// How long we waited.
-        after: Duration,
-    },
-    /// What it sent is no greeting.
-    #[error("a worker process sent an unreadable greeting: {cause}")]
-    Handshake {
-        /// What was wrong with it.
-        cause: String,
-    },
-    /// It speaks another version of the protocol between pool and worker.
-    #[error(
-        "the pool speaks version {ours} of the worker protocol, the worker version {theirs}: \
-         build both with the same version of spinneret"
-    )]
-    Version {
-        /// This process's version.
-        ours: u32,
-        /// The worker's.
-        theirs: u32,
-    },
-    /// It runs another build of the program.
-    #[error(
-        "the worker runs another build ({theirs}) than this process ({ours}): the program's file \
-         was replaced while it ran, start the program again"
-    )]
-    Build {
-        /// This process's build id.
-        ours: String,
-        /// The worker's.
-        theirs: String,
-    },
-    /// It lacks tasks, or has them with other types.
-    #[error(
-        "the worker lacks tasks of this process, or has them with other argument or result types: \
-         `{}`. If they are added by hand, add them before spinneret::process::init()",
-        names.join("`, `")
-    )]
-    Tasks {
-        /// The names of the tasks.
-        names: Vec<String>,
-    },
-}
+pub use self::error::{ProcessError, StartError};
+pub use self::family::active_children;
+#[cfg(unix)]
+pub use self::fork::{Fork, ForkError, Forked, fork};
+pub(crate) use self::frame::{FrameBuffer, Outbox};
+pub(crate) use self::link::{Link, Ready, Watch, ready};
+#[cfg(all(fuzzing, shared_memory))]
+pub(crate) use self::message::{Hello, Launch, Refusal};
+pub use self::queue::Queue;
+pub use self::sentinel::Sentinel;
+pub(crate) use self::serve::{die, leave};
+pub(crate) use self::worker::{Exit, WorkerHandle, WorkerProcess};
+#[cfg(not(shared_memory))]
+pub(crate) use self::worker::{Job, Lost, Reply, put_job};

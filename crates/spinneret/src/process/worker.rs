@@ -1,24 +1,29 @@
 //! A worker process, seen from the pool.
 
-use std::env;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command};
+#[cfg(shared_memory)]
+use std::os::fd::OwnedFd;
+use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::process::Pid;
-use serde_bytes::ByteBuf;
 
-use super::frame::{self, FrameBuffer};
-use super::link::{Link, Ready, Watch, ready};
-use super::message::{Hello, Job, Reply};
-use super::{StartError, entry, memory};
-use crate::task::{Outcome, TaskError};
+#[cfg(shared_memory)]
+use super::attachment::Arrived;
+use super::entry::Role;
+#[cfg(shared_memory)]
+use super::frame::FrameError;
+use super::frame::{FrameBuffer, Outbox};
+use super::link::{Link, Watch};
+use super::message::Hello;
+use super::spawn::spawn;
+use super::{StartError, memory, sys};
 
-/// How long a new worker may take to greet: a busy machine is no fault.
-const GREETING: Duration = Duration::from_mins(1);
+#[cfg(not(shared_memory))]
+mod dialogue;
+
+#[cfg(not(shared_memory))]
+pub(crate) use self::dialogue::{Job, Lost, Reply, put_job};
 
 /// How long a worker that lost its stream, or was told to go, may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -53,27 +58,8 @@ pub(crate) struct Exit {
     pub(crate) signal: Option<i32>,
     /// The status with which it ended.
     pub(crate) code: Option<i32>,
-    /// See [`TaskError::WorkerDied`].
+    /// See [`TaskError::WorkerDied`](crate::TaskError::WorkerDied).
     pub(crate) out_of_memory: bool,
-}
-
-/// Why no reply came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The process ended, or its stream did.
-    Died,
-    /// The time is over.
-    TimedOut,
-    /// What came is no reply; the worker can no longer be trusted.
-    Broken(String),
-}
-
-/// Appends the message that asks a worker to run a task.
-pub(crate) fn put_job(out: &mut Vec<u8>, task: &str, signature: u64, args: &[u8]) -> Outcome<()> {
-    frame::put(out, &Job { task, signature, args }).map_err(|cause| TaskError::Undecodable {
-        what: format!("the message that calls `{task}`"),
-        cause,
-    })
 }
 
 impl WorkerHandle {
@@ -96,9 +82,11 @@ impl WorkerHandle {
     fn exit(&self) -> Option<Exit> {
         match self.child.lock().try_wait() {
             Ok(None) => None,
-            Ok(Some(status)) => {
-                Some(Exit { signal: status.signal(), code: status.code(), out_of_memory: false })
-            }
+            Ok(Some(status)) => Some(Exit {
+                signal: sys::signal_of(status),
+                code: status.code(),
+                out_of_memory: false,
+            }),
             Err(_) => Some(Exit::default()),
         }
     }
@@ -107,16 +95,10 @@ impl WorkerHandle {
 impl WorkerProcess {
     /// Starts the process; it is of use after [`WorkerProcess::greet`].
     pub(crate) fn start() -> Result<Self, StartError> {
-        let (variable, marker) = entry::marker()?;
         memory::begin();
-        let (link, end) = Link::pair().map_err(StartError::Spawn)?;
-        let mut command = Command::new(image()?);
-        if let Some(name) = env::args_os().next() {
-            command.arg0(name);
-        }
-        let child = command.env(variable, marker).stdin(end).spawn().map_err(StartError::Spawn)?;
+        let (child, link) = spawn(Role::Worker)?;
         let pid = child.id();
-        let watch = Watch::on(Pid::from_child(&child));
+        let watch = Watch::on(pid);
         let handle = WorkerHandle { child: Arc::new(Mutex::new(child)), pid };
         Ok(Self { handle, watch, link, frames: FrameBuffer::new() })
     }
@@ -125,89 +107,58 @@ impl WorkerProcess {
         self.handle.clone()
     }
 
-    /// Bounds how long [`WorkerProcess::send`] waits for a worker that does not read.
-    pub(crate) fn set_send_timeout(&self, timeout: Option<Duration>) -> Result<(), StartError> {
-        self.link.set_send_timeout(timeout).map_err(StartError::Spawn)
+    /// Greets; the worker's answer is for [`WorkerProcess::greeted`].
+    pub(crate) fn hello(&self) -> Result<(), StartError> {
+        let mut out = Outbox::default();
+        out.put(&Hello::ours(), Vec::new()).map_err(|cause| StartError::Handshake { cause })?;
+        // If it cannot be sent the process is dead, which whoever waits for the answer notices.
+        self.link.send(&out);
+        Ok(())
     }
 
-    /// Exchanges greetings, and checks that both sides are the same program.
-    pub(crate) fn greet(&mut self) -> Result<(), StartError> {
-        let ours = Hello::ours();
-        let mut out = Vec::new();
-        frame::put(&mut out, &ours).map_err(|cause| StartError::Handshake { cause })?;
-        // If it cannot be sent the process is dead, which the next line reports.
-        self.link.send(&out);
-        let theirs: Hello = match self.frame(Some(GREETING), |frame| rmp_serde::from_slice(frame)) {
-            Ok(Ok(hello)) => hello,
-            Ok(Err(error)) => {
-                return Err(StartError::Handshake { cause: error.to_string() });
-            }
-            Err(Lost::Broken(cause)) => return Err(StartError::Handshake { cause }),
-            Err(Lost::TimedOut) => return Err(StartError::Silent { after: GREETING }),
-            Err(Lost::Died) => {
-                let Exit { signal, code: exit_code, .. } = self.wait();
-                return Err(StartError::Died { signal, exit_code });
-            }
-        };
-        ours.check(&theirs)?;
+    /// Checks from its greeting that the worker is the same program.
+    pub(crate) fn greeted(&mut self, greeting: &[u8]) -> Result<(), StartError> {
+        let theirs: Hello = rmp_serde::from_slice(greeting)
+            .map_err(|error| StartError::Handshake { cause: error.to_string() })?;
+        Hello::ours().check(&theirs)?;
         self.frames.greeted();
         Ok(())
     }
 
-    /// Sends messages made by [`put_job`]; `false` if the worker does not take them.
-    pub(crate) fn send(&self, messages: &[u8]) -> bool {
+    /// Sends messages; `false` if the worker does not take them.
+    pub(crate) fn send(&self, messages: &Outbox) -> bool {
         self.link.send(messages)
     }
 
-    /// Waits, no longer than `timeout`, for the next job to begin.
-    pub(crate) fn begun(&mut self, timeout: Option<Duration>) -> Result<(), Lost> {
-        match self.reply(timeout)? {
-            Reply::Begun => Ok(()),
-            Reply::Ended(_) => Err(Lost::Broken("a task ended that never began".to_owned())),
-        }
-    }
-
-    /// Waits, no longer than `timeout`, for the job that has begun to end.
-    pub(crate) fn ended(&mut self, timeout: Option<Duration>) -> Result<Outcome<Vec<u8>>, Lost> {
-        match self.reply(timeout)? {
-            Reply::Ended(outcome) => Ok(outcome.map(ByteBuf::into_vec)),
-            Reply::Begun => Err(Lost::Broken("a task began before another ended".to_owned())),
-        }
-    }
-
-    fn reply(&mut self, timeout: Option<Duration>) -> Result<Reply, Lost> {
-        self.frame(timeout, |frame| rmp_serde::from_slice(frame))?
-            .map_err(|error| Lost::Broken(error.to_string()))
-    }
-
-    fn frame<T>(
-        &mut self,
-        timeout: Option<Duration>,
-        read: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, Lost> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    /// Takes in what has arrived, without waiting; `false` if the worker says no more.
+    #[cfg(shared_memory)]
+    pub(crate) fn receive(&mut self) -> bool {
         loop {
-            match self.frames.next() {
-                Ok(Some(frame)) => return Ok(read(frame)),
-                Ok(None) => {}
-                Err(error) => return Err(Lost::Broken(error.to_string())),
-            }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let slice =
-                if self.watch.works() { left } else { Some(left.unwrap_or(LOOK).min(LOOK)) };
-            match ready(&self.link, &self.watch, slice) {
-                Ready::Stream => match self.link.receive(&mut self.frames) {
-                    Ok(true) => {}
-                    Ok(false) => return Err(Lost::Died),
-                    Err(error) => return Err(Lost::Broken(error.to_string())),
-                },
-                Ready::Neither if left.is_some_and(|left| slice == Some(left)) => {
-                    return Err(Lost::TimedOut);
-                }
-                Ready::Neither if self.handle.is_alive() => {}
-                Ready::Dead | Ready::Neither => return Err(Lost::Died),
+            let before = self.frames.len();
+            match self.link.receive(&mut self.frames) {
+                Ok(true) if self.frames.len() == before => return true,
+                Ok(true) => {}
+                Ok(false) | Err(_) => return false,
             }
         }
+    }
+
+    /// The next message that has arrived, with its descriptors.
+    #[cfg(shared_memory)]
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Arrived>, FrameError> {
+        Ok(self.frames.next()?.map(|(frame, fds)| (frame.to_vec(), fds)))
+    }
+
+    /// Readable when there is something to [`receive`](Self::receive).
+    #[cfg(shared_memory)]
+    pub(crate) fn link_fd(&self) -> Arc<OwnedFd> {
+        self.link.fd()
+    }
+
+    /// Readable when the process is dead, where the system can tell.
+    #[cfg(shared_memory)]
+    pub(crate) fn death_fd(&self) -> Option<Arc<OwnedFd>> {
+        self.watch.fd()
     }
 
     /// Kills the process, if it still lives.
@@ -223,14 +174,8 @@ impl WorkerProcess {
             self.reap(Duration::MAX)
         });
         let mut exit = exit.unwrap_or_default();
-        exit.out_of_memory = exit.signal == Some(libc::SIGKILL) && memory::explains_a_kill();
+        exit.out_of_memory = sys::killed_by_force(exit.signal) && memory::explains_a_kill();
         exit
-    }
-
-    /// Lets an idle worker end by itself; one that does not is killed.
-    pub(crate) fn retire(self) {
-        self.link.hang_up();
-        self.reap(GRACE);
     }
 
     fn reap(&self, patience: Duration) -> Option<Exit> {
@@ -243,7 +188,7 @@ impl WorkerProcess {
                 return None;
             }
             if self.watch.works() {
-                self.watch.wait(patience.saturating_sub(start.elapsed()).min(GRACE));
+                self.watch.wait(Some(patience.saturating_sub(start.elapsed()).min(GRACE)));
             } else {
                 std::thread::sleep(LOOK);
             }
@@ -255,14 +200,5 @@ impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.kill();
         self.reap(Duration::MAX);
-    }
-}
-
-/// The file to execute: our own, even if another one has taken its place.
-fn image() -> Result<PathBuf, StartError> {
-    if cfg!(target_os = "linux") {
-        Ok(PathBuf::from("/proc/self/exe"))
-    } else {
-        env::current_exe().map_err(StartError::Spawn)
     }
 }

@@ -18,7 +18,7 @@ pub enum TaskError {
     Panicked {
         /// What the panic said.
         message: String,
-        /// Where it came from; empty if the task replaced the panic hook.
+        /// Where it came from; empty if the panic hook was replaced after the worker started.
         backtrace: String,
     },
     /// The worker process died while it ran the task, as often as the pool's retries allow.
@@ -30,7 +30,7 @@ pub enum TaskError {
         exit_code: Option<i32>,
         /// Whether the kernel seems to have killed it for want of memory: it died of SIGKILL, not
         /// from the pool's hand, and the count of such kills in our control group went up. A best
-        /// effort: `false` outside control groups (version 2), and where an allocation failed
+        /// effort: `false` outside control groups, and where an allocation failed
         /// without a kill (the process then aborts itself: signal 6).
         out_of_memory: bool,
     },

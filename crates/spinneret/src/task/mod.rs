@@ -10,10 +10,15 @@
 mod codec;
 mod error;
 pub mod registry;
+mod runner;
 
 pub use self::error::{Outcome, TaskError};
 
-pub(crate) use self::codec::{LARGEST, decode, encode};
+pub use self::codec::EncodeError;
+#[cfg(test)]
+pub(crate) use self::codec::encode;
+pub(crate) use self::codec::{LARGEST, decode, to_bytes};
+pub(crate) use self::runner::{Runner, discard, message as panic_message, runtime};
 
 use std::fmt;
 use std::pin::Pin;

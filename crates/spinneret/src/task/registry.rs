@@ -8,12 +8,13 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::panic::Location;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::RwLock;
 use serde::Serialize;
 
-use super::{Call, Outcome, Task, TaskError, decode, encode};
+use super::{Call, Outcome, Task, TaskError};
+use crate::process::attachment::{self, Descriptor};
 
 /// What the attribute registers. For generated code only.
 #[doc(hidden)]
@@ -30,11 +31,14 @@ pub struct Entry {
     id: TypeId,
     file: &'static str,
     line: u32,
-    invoke: fn(&[u8]) -> Outcome<EncodedCall>,
+    invoke: fn(&[u8], Vec<Descriptor>) -> Outcome<EncodedCall>,
 }
 
+/// A value as bytes, and the file descriptors in it.
+pub(crate) type Encoded = (Vec<u8>, Vec<Arc<Descriptor>>);
+
 /// A call whose result comes encoded, or why it cannot be.
-pub(crate) type EncodedCall = Call<Outcome<Vec<u8>>>;
+pub(crate) type EncodedCall = Call<Outcome<Encoded>>;
 
 impl Entry {
     /// The entry of a task that is defined at `file:line`.
@@ -57,17 +61,19 @@ impl Entry {
         self.signature
     }
 
-    /// Decodes the arguments and calls the function; the result comes back encoded.
-    pub(crate) fn invoke(&self, args: &[u8]) -> Outcome<EncodedCall> {
-        (self.invoke)(args)
+    /// Decodes the arguments, with the file descriptors in them, and calls the function; the result
+    /// comes back encoded.
+    pub(crate) fn invoke(&self, args: &[u8], fds: Vec<Descriptor>) -> Outcome<EncodedCall> {
+        (self.invoke)(args, fds)
     }
 }
 
-fn invoke<T: Task>(args: &[u8]) -> Outcome<EncodedCall> {
-    let args = decode::<T::Args>(args).map_err(|cause| TaskError::Undecodable {
-        what: format!("the arguments of `{}`", T::NAME),
-        cause: cause.to_string(),
-    })?;
+fn invoke<T: Task>(args: &[u8], fds: Vec<Descriptor>) -> Outcome<EncodedCall> {
+    let args =
+        attachment::decode::<T::Args>(args, fds).map_err(|cause| TaskError::Undecodable {
+            what: format!("the arguments of `{}`", T::NAME),
+            cause: cause.to_string(),
+        })?;
     Ok(match T::run(args) {
         Call::Done(value) => Call::Done(encode_result::<T>(&value)),
         Call::Pending(future) => {
@@ -76,8 +82,8 @@ fn invoke<T: Task>(args: &[u8]) -> Outcome<EncodedCall> {
     })
 }
 
-fn encode_result<T: Task>(value: &impl Serialize) -> Outcome<Vec<u8>> {
-    encode(value).map_err(|cause| TaskError::Undecodable {
+fn encode_result<T: Task>(value: &impl Serialize) -> Outcome<Encoded> {
+    attachment::encode(value).map_err(|cause| TaskError::Undecodable {
         what: format!("the result of `{}`", T::NAME),
         cause: cause.to_string(),
     })
@@ -151,6 +157,21 @@ pub(crate) fn lookup(name: &str) -> Option<Entry> {
     linked().get(name).copied().or_else(|| ADDED.read().iter().find(|e| e.name == name).copied())
 }
 
+/// The task of this name and signature.
+pub(crate) fn find(name: &str, signature: u64) -> Outcome<Entry> {
+    let hint = match lookup(name) {
+        Some(entry) if entry.signature == signature => return Ok(entry),
+        Some(_) => {
+            "it is known with other argument or result types: build both sides from the same source"
+        }
+        None => {
+            "mark it with #[spinneret::task], or add it by registry::add(...) before \
+             spinneret::process::init() and before the pool starts"
+        }
+    };
+    Err(TaskError::UnknownTask { name: name.to_owned(), hint: hint.to_owned() })
+}
+
 /// All tasks, in no particular order.
 ///
 /// # Panics
@@ -166,6 +187,7 @@ pub(crate) fn has_additions() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{decode, encode};
     use super::*;
 
     #[derive(Clone, Copy)]
@@ -203,8 +225,8 @@ mod tests {
 
     fn run(name: &str, args: &impl Serialize) -> Outcome<u8> {
         let entry = lookup(name).expect("a known task");
-        match entry.invoke(&encode(args).unwrap())? {
-            Call::Done(result) => Ok(decode(&result?).unwrap()),
+        match entry.invoke(&encode(args).unwrap(), Vec::new())? {
+            Call::Done(result) => Ok(decode(&result?.0).unwrap()),
             Call::Pending(_) => panic!("not async"),
         }
     }

@@ -6,7 +6,10 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::shared::{Job, Next, Shared};
-use crate::process::{Exit, Lost, StartError, WorkerProcess, put_job};
+use crate::pool::error::PoolError;
+use crate::pool::settings::Initializer;
+use crate::pool::snapshot::memory;
+use crate::process::{Exit, Lost, Outbox, StartError, WorkerProcess, put_job};
 use crate::task::TaskError;
 
 /// How many times in a row a worker may fail before it has done anything, until tasks are failed
@@ -21,6 +24,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// does so at once unless it is stopped or the machine is out of breath.
 const RESPONSE: Duration = Duration::from_secs(5);
 
+/// How often a worker's memory is looked at.
+const MEMORY: Duration = Duration::from_millis(200);
+
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
     /// Which of the pool's places it fills.
@@ -32,8 +38,10 @@ pub(super) struct Dispatcher {
     pace: Option<Duration>,
     /// Failures since a worker last did anything.
     failures: u32,
+    /// When the worker's memory is to be looked at again.
+    look_at_memory: Instant,
     /// The messages of a chunk; kept for its memory.
-    out: Vec<u8>,
+    out: Outbox,
 }
 
 /// Counts a dispatcher as gone however it ends, so that `join` cannot wait for ever.
@@ -47,12 +55,21 @@ impl Drop for Ends {
 
 impl Dispatcher {
     pub(super) fn new(shared: Arc<Shared>, place: usize) -> Self {
-        Self { shared, place, worker: None, tasks: 0, pace: None, failures: 0, out: Vec::new() }
+        Self {
+            shared,
+            place,
+            worker: None,
+            tasks: 0,
+            pace: None,
+            failures: 0,
+            look_at_memory: Instant::now(),
+            out: Outbox::default(),
+        }
     }
 
     /// Works until the pool is closed and empty, or terminated. Reports how the first start went;
     /// if badly, that is all.
-    pub(super) fn run(mut self, started: Sender<Result<(), StartError>>) {
+    pub(super) fn run(mut self, started: Sender<Result<(), PoolError>>) {
         // Declared first to be dropped last: after the worker.
         let _ends = Ends(Arc::clone(&self.shared));
         let first = self.start();
@@ -97,7 +114,9 @@ impl Dispatcher {
             }
             Next::End => {}
         }
-        if self.shared.settings.max_tasks_per_worker.is_some_and(|most| self.tasks >= most)
+        let spent =
+            self.shared.settings.max_tasks_per_worker.is_some_and(|most| self.tasks >= most);
+        if (spent || self.is_too_large())
             && let Some(worker) = self.worker.take()
         {
             worker.retire();
@@ -105,19 +124,53 @@ impl Dispatcher {
         }
     }
 
-    fn start(&mut self) -> Result<(), StartError> {
+    fn start(&mut self) -> Result<(), PoolError> {
         let mut worker = WorkerProcess::start()?;
         if !self.shared.adopt(self.place, worker.handle()) {
             worker.kill();
         }
-        let greeted = worker.greet().and_then(|()| worker.set_send_timeout(self.response()));
-        if let Err(error) = greeted {
+        let ready = worker
+            .greet()
+            .and_then(|()| worker.set_send_timeout(self.response()))
+            .map_err(PoolError::from)
+            .and_then(|()| self.initialize(&mut worker));
+        if let Err(error) = ready {
             self.shared.abandon(self.place, false);
             return Err(error);
         }
         self.worker = Some(worker);
         self.tasks = 0;
         Ok(())
+    }
+
+    /// Has a new worker run the initializer, however long it takes.
+    fn initialize(&self, worker: &mut WorkerProcess) -> Result<(), PoolError> {
+        let Some(initializer) = &self.shared.settings.initializer else { return Ok(()) };
+        let Initializer { task, signature, args, fds } = initializer;
+        let mut out = Outbox::default();
+        put_job(&mut out, task, *signature, args, fds.clone()).map_err(PoolError::Initializer)?;
+        // One that does not take it is dead, which the wait for its answer finds out.
+        worker.send(&out);
+        match worker.begun(None).and_then(|()| worker.ended(None)) {
+            Ok(outcome) => outcome.map(drop).map_err(PoolError::Initializer),
+            Err(Lost::Broken(cause)) => Err(StartError::Handshake { cause }.into()),
+            Err(Lost::Died | Lost::TimedOut) => {
+                let Exit { signal, code: exit_code, .. } = worker.wait();
+                Err(StartError::Died { signal, exit_code }.into())
+            }
+        }
+    }
+
+    /// Whether the worker has more memory than it may keep; looked at now and then.
+    fn is_too_large(&mut self) -> bool {
+        let Some(limit) = self.shared.settings.memory_limit else { return false };
+        let Some(worker) = &self.worker else { return false };
+        let now = Instant::now();
+        if now < self.look_at_memory {
+            return false;
+        }
+        self.look_at_memory = now + MEMORY;
+        memory(worker.handle().pid()).is_some_and(|bytes| bytes > limit)
     }
 
     /// How long a worker may keep a job waiting.
@@ -142,12 +195,12 @@ impl Dispatcher {
     }
 
     /// Fails one task if workers have failed too often: its caller should not wait for ever.
-    fn give_up_one(&mut self, error: &StartError) {
+    fn give_up_one(&mut self, error: &PoolError) {
         if self.failures >= PATIENCE
             && let Some(job) = self.shared.take_one(self.place)
         {
             let (signal, exit_code) = match error {
-                StartError::Died { signal, exit_code } => (*signal, *exit_code),
+                PoolError::Start(StartError::Died { signal, exit_code }) => (*signal, *exit_code),
                 _ => (None, None),
             };
             let died = TaskError::WorkerDied { signal, exit_code, out_of_memory: false };
@@ -207,11 +260,13 @@ impl Dispatcher {
         let error = match lost {
             // `requeue` cancels it.
             _ if self.shared.is_terminated() => return rest.push_front(job),
-            Lost::Died if job.attempts < self.shared.settings.retries => {
-                job.attempts += 1;
-                return rest.push_front(job);
+            Lost::Died => {
+                job.deaths += 1;
+                if self.shared.settings.tries_again(job.deaths) {
+                    return rest.push_front(job);
+                }
+                TaskError::WorkerDied { signal, exit_code, out_of_memory }
             }
-            Lost::Died => TaskError::WorkerDied { signal, exit_code, out_of_memory },
             Lost::TimedOut => {
                 TaskError::TimedOut { after: self.shared.settings.task_timeout.unwrap_or_default() }
             }
@@ -226,7 +281,7 @@ impl Dispatcher {
     fn encode(&mut self, jobs: &mut VecDeque<Job>) {
         self.out.clear();
         for job in std::mem::take(jobs) {
-            match put_job(&mut self.out, job.task, job.signature, &job.args) {
+            match put_job(&mut self.out, job.task, job.signature, &job.args, job.fds.clone()) {
                 Ok(()) => jobs.push_back(job),
                 Err(error) => self.shared.finish(self.place, job, Err(error)),
             }

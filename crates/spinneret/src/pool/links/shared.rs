@@ -2,149 +2,47 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::error::SubmitError;
-use super::handle::Slot;
+use crate::pool::error::SubmitError;
+use crate::pool::settings::{Settings, automatic_chunk};
+use crate::pool::snapshot::{PoolSnapshot, WorkerSnapshot, memory};
+use crate::pool::ticket::EncodedTicket;
 use crate::process::WorkerHandle;
-use crate::task::{Outcome, Task, TaskError};
+use crate::process::attachment::{Arrived, Descriptor};
+use crate::task::{Outcome, Task};
 
 /// How often an idle dispatcher looks after its worker.
 const TICK: Duration = Duration::from_secs(1);
 
-/// An automatic chunk aims at this much work, which makes the journey a small part of it.
-const CHUNK_TIME: Duration = Duration::from_millis(20);
-
-/// The most tasks in an automatic chunk.
-const CHUNK_TASKS: usize = 256;
-
 /// A chunk is not extended beyond this many bytes of arguments.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How a pool is set up.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) workers: usize,
-    pub(super) retries: u32,
-    pub(super) task_timeout: Option<Duration>,
-    pub(super) max_tasks_per_worker: Option<u32>,
-    /// `None`: chosen by how long tasks take.
-    pub(super) chunk_size: Option<usize>,
-}
-
 /// A task to run, with everything that is needed to run it again.
-///
-/// Dropping it undelivered cancels it, so that no caller waits for what will not come.
-pub(super) struct Job {
+pub struct Job {
     pub(super) task: &'static str,
     pub(super) signature: u64,
     pub(super) args: Vec<u8>,
+    pub(super) fds: Vec<Arc<Descriptor>>,
     /// How many workers died of it.
-    pub(super) attempts: u32,
+    pub(super) deaths: u32,
     /// Whether it may wait behind others in one worker. Those of `apply` may not: a long one would
     /// hold up the next, which might even be waiting for each other.
     pub(super) chunkable: bool,
-    /// `None` once the outcome is delivered.
-    ticket: Option<Ticket>,
-}
-
-/// Where the outcome goes.
-pub(super) enum Ticket {
-    /// To a handle.
-    Slot(Arc<Slot>),
-    /// To an iterator, with its index; the flag says that the iterator is gone.
-    Stream { index: u64, results: Sender<(u64, Outcome<Vec<u8>>)>, dropped: Arc<AtomicBool> },
+    ticket: Box<dyn EncodedTicket>,
 }
 
 impl Job {
-    pub(super) fn new<T: Task>(args: Vec<u8>, chunkable: bool, ticket: Ticket) -> Self {
-        Self {
-            task: T::NAME,
-            signature: T::SIGNATURE,
-            args,
-            attempts: 0,
-            chunkable,
-            ticket: Some(ticket),
-        }
+    pub(in crate::pool) fn new<T: Task>(
+        args: Vec<u8>,
+        fds: Vec<Arc<Descriptor>>,
+        chunkable: bool,
+        ticket: Box<dyn EncodedTicket>,
+    ) -> Self {
+        Self { task: T::NAME, signature: T::SIGNATURE, args, fds, deaths: 0, chunkable, ticket }
     }
-
-    /// Marks the task as running; `false` if nobody wants it any more.
-    fn start(&self) -> bool {
-        self.ticket.as_ref().is_some_and(Ticket::start)
-    }
-
-    fn requeue(&self) {
-        if let Some(Ticket::Slot(slot)) = &self.ticket {
-            slot.requeue();
-        }
-    }
-
-    fn deliver(mut self, outcome: Outcome<Vec<u8>>) {
-        if let Some(ticket) = self.ticket.take() {
-            ticket.finish(outcome);
-        }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            ticket.finish(Err(TaskError::Cancelled));
-        }
-    }
-}
-
-impl Ticket {
-    /// Whether the task is still wanted.
-    fn start(&self) -> bool {
-        match self {
-            Self::Slot(slot) => slot.start(),
-            Self::Stream { dropped, .. } => !dropped.load(Ordering::Relaxed),
-        }
-    }
-
-    fn finish(self, outcome: Outcome<Vec<u8>>) {
-        match self {
-            Self::Slot(slot) => slot.finish(outcome),
-            // The iterator may be gone, with nobody left to tell.
-            Self::Stream { index, results, .. } => drop(results.send((index, outcome))),
-        }
-    }
-}
-
-/// A pool's state at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolSnapshot {
-    /// Tasks that no worker has begun.
-    pub queued: usize,
-    /// Tasks that run.
-    pub running: usize,
-    /// Tasks that returned a value.
-    pub done: u64,
-    /// Tasks that ended in a [`TaskError`], cancelled ones among them.
-    pub failed: u64,
-    /// Worker processes that died or were killed, and so had to be replaced. Those that reached
-    /// the maximum of tasks per worker do not count.
-    pub restarts: u64,
-    /// The workers; fewer than were asked for while some are being started anew.
-    pub workers: Vec<WorkerSnapshot>,
-}
-
-/// A worker process at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkerSnapshot {
-    /// The process.
-    pub pid: u32,
-    /// How many tasks it has ended.
-    pub tasks: u64,
-    /// Whether it lives.
-    pub alive: bool,
 }
 
 pub(super) struct Shared {
@@ -181,8 +79,10 @@ struct Place {
     tasks: u64,
     /// Jobs handed to the worker and not ended.
     in_flight: usize,
-    /// Whether it runs the first of them.
-    running: bool,
+    /// Since when it runs the first of them; `None` if it does not.
+    since: Option<Instant>,
+    /// How long those took that it has ended.
+    busy: Duration,
 }
 
 /// What a dispatcher is to do next.
@@ -304,7 +204,7 @@ impl Shared {
 
     /// Waits for `time`, but no longer than the pool has a use for the dispatcher.
     pub(super) fn pause(&self, time: Duration) {
-        let deadline = std::time::Instant::now() + time;
+        let deadline = Instant::now() + time;
         let mut state = self.state.lock();
         while !state.is_over() && !self.work.wait_until(&mut state, deadline).timed_out() {}
     }
@@ -338,15 +238,15 @@ impl Shared {
 
     /// Books that the worker runs the first of its jobs.
     pub(super) fn begun(&self, place: usize) {
-        self.state.lock().places[place].running = true;
+        self.state.lock().places[place].since = Some(Instant::now());
     }
 
     /// Books the outcome of a job that a worker had, and delivers it.
-    pub(super) fn finish(&self, place: usize, job: Job, outcome: Outcome<Vec<u8>>) {
+    pub(super) fn finish(&self, place: usize, job: Job, outcome: Outcome<Arrived>) {
         let mut state = self.state.lock();
         let entry = &mut state.places[place];
         entry.in_flight = entry.in_flight.saturating_sub(1);
-        entry.running = false;
+        entry.busy += entry.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         entry.tasks += 1;
         if outcome.is_ok() {
             state.done += 1;
@@ -354,7 +254,7 @@ impl Shared {
             state.failed += 1;
         }
         drop(state);
-        job.deliver(outcome);
+        job.ticket.deliver(outcome);
     }
 
     /// Puts jobs that a worker had back to the head of the queue, or cancels them if the pool was
@@ -362,7 +262,7 @@ impl Shared {
     pub(super) fn requeue(&self, place: usize, jobs: VecDeque<Job>) {
         let mut state = self.state.lock();
         state.places[place].in_flight = 0;
-        state.places[place].running = false;
+        state.places[place].since = None;
         if state.phase == Phase::Terminated {
             state.failed += jobs.len() as u64;
             drop(state);
@@ -370,7 +270,7 @@ impl Shared {
             return;
         }
         for job in jobs.into_iter().rev() {
-            job.requeue();
+            job.ticket.requeue();
             state.queue.push_front(job);
         }
         drop(state);
@@ -380,19 +280,32 @@ impl Shared {
     pub(super) fn snapshot(&self) -> PoolSnapshot {
         let state = self.state.lock();
         let in_flight: usize = state.places.iter().map(|place| place.in_flight).sum();
-        let running = state.places.iter().filter(|place| place.running).count();
-        let workers = state.places.iter().filter_map(|place| {
+        let running = state.places.iter().filter(|place| place.since.is_some()).count();
+        let workers = state.places.iter().enumerate().filter_map(|(number, place)| {
             let worker = place.worker.as_ref()?;
-            Some(WorkerSnapshot { pid: worker.pid(), tasks: place.tasks, alive: worker.is_alive() })
+            Some(WorkerSnapshot {
+                name: format!("spinneret-worker-{number}"),
+                pid: worker.pid(),
+                tasks: place.tasks,
+                busy: place.busy + place.since.map_or(Duration::ZERO, |since| since.elapsed()),
+                memory: None,
+                alive: worker.is_alive(),
+            })
         });
-        PoolSnapshot {
+        let mut snapshot = PoolSnapshot {
             queued: state.queue.len() + in_flight - running,
             running,
             done: state.done,
             failed: state.failed,
             restarts: state.restarts,
             workers: workers.collect(),
+        };
+        drop(state);
+        // Reading files, which the dispatchers need not wait for.
+        for worker in &mut snapshot.workers {
+            worker.memory = memory(worker.pid);
         }
+        snapshot
     }
 }
 
@@ -409,7 +322,7 @@ impl State {
     fn take(&mut self, settings: &Settings, limit: usize, pace: Option<Duration>) -> VecDeque<Job> {
         let most = settings
             .chunk_size
-            .unwrap_or_else(|| automatic(self.queue.len(), settings.workers, pace))
+            .unwrap_or_else(|| automatic_chunk(self.queue.len(), settings.workers, pace))
             .min(limit);
         let (mut chunk, mut bytes) = (VecDeque::new(), 0);
         while let Some(next) = self.queue.front() {
@@ -420,7 +333,7 @@ impl State {
             let Some(job) = self.queue.pop_front() else {
                 break;
             };
-            if job.start() {
+            if job.ticket.start() {
                 bytes += job.args.len();
                 let chunkable = job.chunkable;
                 chunk.push_back(job);
@@ -432,29 +345,5 @@ impl State {
             }
         }
         chunk
-    }
-}
-
-/// How many tasks to send at once: enough for [`CHUNK_TIME`] if they take as long as the ones
-/// before, few enough to leave a share for every worker, and one while nothing is known.
-fn automatic(queued: usize, workers: usize, pace: Option<Duration>) -> usize {
-    let Some(pace) = pace else { return 1 };
-    let timely = CHUNK_TIME.as_nanos() / pace.as_nanos().max(1);
-    let timely = usize::try_from(timely).unwrap_or(usize::MAX);
-    timely.min(queued / (4 * workers)).clamp(1, CHUNK_TASKS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn automatic_chunks_follow_the_pace_and_leave_shares() {
-        assert_eq!(automatic(1_000_000, 4, None), 1);
-        assert_eq!(automatic(1_000_000, 4, Some(Duration::from_secs(1))), 1);
-        assert_eq!(automatic(1_000_000, 4, Some(Duration::from_millis(1))), 20);
-        assert_eq!(automatic(1_000_000, 4, Some(Duration::ZERO)), CHUNK_TASKS);
-        assert_eq!(automatic(64, 4, Some(Duration::from_micros(1))), 4);
-        assert_eq!(automatic(1, 4, Some(Duration::from_micros(1))), 1);
     }
 }

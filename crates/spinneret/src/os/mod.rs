@@ -20,6 +20,8 @@ pub(crate) use self::futex::{ALL, wait, wake};
 pub(crate) use self::futex::{LOOKS, NAP, fence_after_unlock};
 pub use self::hold::Hold;
 pub(crate) use self::presence::Presence;
+#[cfg(shared_memory)]
+pub(crate) use self::presence::byte_lock;
 pub(crate) use self::robust::{Held, RobustMutex};
 pub(crate) use self::shm::{Shm, ShmError};
 pub(crate) use self::travel::travels;

@@ -31,18 +31,34 @@ impl Presence {
         self.call(libc::F_OFD_GETLK, byte).is_none_or(|kind| kind != libc::F_UNLCK)
     }
 
-    /// Asks for a lock of `byte` alone; the lock's kind after the call.
+    /// The lock's kind after the call; `None` if there is no telling, or another has it.
     fn call(&self, command: libc::c_int, byte: usize) -> Option<libc::c_int> {
-        let mut lock = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: libc::off_t::try_from(byte).ok()?,
-            l_len: 1,
-            l_pid: 0,
-        };
-        // SAFETY: the descriptor is open, and these commands read and write one `flock`.
-        let status = unsafe { libc::fcntl(self.0.as_raw_fd(), command, &raw mut lock) };
-        (status == 0).then_some(libc::c_int::from(lock.l_type))
+        byte_lock(&self.0, command, libc::off_t::try_from(byte).ok()?).ok().flatten()
+    }
+}
+
+/// Asks for the open-file-description lock of one byte (`F_OFD_SETLK`), or after it
+/// (`F_OFD_GETLK`); the lock's kind after the call, or `None` if another has it.
+pub(crate) fn byte_lock(
+    file: &impl AsRawFd,
+    command: libc::c_int,
+    byte: libc::off_t,
+) -> io::Result<Option<libc::c_int>> {
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: byte,
+        l_len: 1,
+        l_pid: 0,
+    };
+    // SAFETY: the descriptor is open, and these commands read and write one `flock`.
+    if unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) } == 0 {
+        return Ok(Some(libc::c_int::from(lock.l_type)));
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(None),
+        _ => Err(error),
     }
 }
 

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod handle;
 mod imap;
+mod job;
 #[cfg(not(shared_memory))]
 mod links;
 mod process_pool;

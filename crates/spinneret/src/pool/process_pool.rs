@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::error::{PoolError, SubmitError};
 use super::imap::WINDOW;
+use super::job::Job;
 use super::progress::Progress;
 use super::settings::{Initializer, Settings};
 use super::snapshot::PoolSnapshot;
 use super::ticket::Ticket;
 use super::traits::Pool;
-use super::works::{Job, Works};
+use super::works::Works;
 use crate::process::attachment;
 use crate::task::Task;
 

@@ -37,6 +37,28 @@ impl Settings {
     }
 }
 
+/// How many times in a row a worker may fail before it has done anything, until tasks are failed
+/// rather than kept waiting.
+pub(super) const PATIENCE: u32 = 8;
+
+/// The pauses between such failures: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a worker may leave work lying, where tasks have a timeout: it takes it at once unless it
+/// is stopped or the machine is out of breath.
+pub(super) const RESPONSE: Duration = Duration::from_secs(5);
+
+/// How often a worker's memory is looked at.
+pub(super) const MEMORY: Duration = Duration::from_millis(200);
+
+/// How long to wait before the next start, after so many failures in a row.
+pub(super) fn pause(failures: u32) -> Duration {
+    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE)
+}
+
 /// An automatic chunk aims at this much work, which makes the journey a small part of it.
 const CHUNK_TIME: Duration = Duration::from_millis(20);
 

@@ -5,27 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use super::shared::{Job, Next, Shared};
+use super::shared::{Next, Shared};
 use crate::pool::error::PoolError;
-use crate::pool::settings::Initializer;
+use crate::pool::job::Job;
+use crate::pool::settings::{Initializer, MEMORY, PATIENCE, RESPONSE, pause};
 use crate::pool::snapshot::memory;
 use crate::process::{Exit, Lost, Outbox, StartError, WorkerProcess, put_job};
 use crate::task::TaskError;
-
-/// How many times in a row a worker may fail before it has done anything, until tasks are failed
-/// rather than kept waiting.
-const PATIENCE: u32 = 8;
-
-/// The pauses between such failures: doubled from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a worker may take to read a job and say that it begins, where tasks have a timeout: it
-/// does so at once unless it is stopped or the machine is out of breath.
-const RESPONSE: Duration = Duration::from_secs(5);
-
-/// How often a worker's memory is looked at.
-const MEMORY: Duration = Duration::from_millis(200);
 
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
@@ -188,9 +174,8 @@ impl Dispatcher {
 
     /// Waits before the next start, the longer the more failed.
     fn pause(&self) {
-        if let Some(doublings) = self.failures.checked_sub(1) {
-            let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-            self.shared.pause(FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE));
+        if self.failures > 0 {
+            self.shared.pause(pause(self.failures));
         }
     }
 

@@ -13,11 +13,11 @@ use std::thread::{self, JoinHandle};
 use parking_lot::Mutex;
 
 pub(crate) use self::serve::serve;
-pub use self::shared::Job;
 
 use self::dispatcher::Dispatcher;
 use self::shared::Shared;
 use super::error::{PoolError, SubmitError};
+use super::job::Job;
 use super::settings::Settings;
 use super::snapshot::PoolSnapshot;
 

@@ -1,49 +1,23 @@
 //! What a pool and its dispatchers share: the queue of jobs and the books.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::pool::error::SubmitError;
+use crate::pool::job::Job;
 use crate::pool::settings::{Settings, automatic_chunk};
 use crate::pool::snapshot::{PoolSnapshot, WorkerSnapshot, memory};
-use crate::pool::ticket::EncodedTicket;
 use crate::process::WorkerHandle;
-use crate::process::attachment::{Arrived, Descriptor};
-use crate::task::{Outcome, Task};
+use crate::process::attachment::Arrived;
+use crate::task::Outcome;
 
 /// How often an idle dispatcher looks after its worker.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A chunk is not extended beyond this many bytes of arguments.
 const CHUNK_BYTES: usize = 1 << 20;
-
-/// A task to run, with everything that is needed to run it again.
-pub struct Job {
-    pub(super) task: &'static str,
-    pub(super) signature: u64,
-    pub(super) args: Vec<u8>,
-    pub(super) fds: Vec<Arc<Descriptor>>,
-    /// How many workers died of it.
-    pub(super) deaths: u32,
-    /// Whether it may wait behind others in one worker. Those of `apply` may not: a long one would
-    /// hold up the next, which might even be waiting for each other.
-    pub(super) chunkable: bool,
-    ticket: Box<dyn EncodedTicket>,
-}
-
-impl Job {
-    pub(in crate::pool) fn new<T: Task>(
-        args: Vec<u8>,
-        fds: Vec<Arc<Descriptor>>,
-        chunkable: bool,
-        ticket: Box<dyn EncodedTicket>,
-    ) -> Self {
-        Self { task: T::NAME, signature: T::SIGNATURE, args, fds, deaths: 0, chunkable, ticket }
-    }
-}
 
 pub(super) struct Shared {
     pub(super) settings: Settings,

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::board::{Board, Stage};
-use super::message::{Ending, JobMessage};
-use super::table::{Delivery, Job, Phase, State, number, parts};
+use super::message::Ending;
+use super::table::{Delivery, Phase, State, parts};
 use crate::pool::error::{PoolError, SubmitError};
 use crate::pool::handle::Recall;
+use crate::pool::job::Job;
 use crate::pool::settings::Settings;
 use crate::process::attachment::Arrived;
-use crate::process::queue::{Batch, Core, Fault, How, Options, Put, Take};
+use crate::process::queue::{Batch, Core, Fault, How, Options, Take};
 use crate::process::{Exit, StartError, WorkerHandle};
 use crate::task::{Outcome, TaskError};
 
@@ -25,9 +26,6 @@ use crate::task::{Outcome, TaskError};
 const FEWEST: usize = 1024;
 const PER_WORKER: usize = 256;
 const MOST: usize = 1 << 16;
-
-/// How many jobs are handed out in one go, at most.
-const CHUNK: usize = 64;
 
 /// Bytes of the rings.
 const RING: usize = 1 << 20;
@@ -57,7 +55,7 @@ pub(super) struct Books {
     /// Notified when the phase changes, a worker is ready, and when the supervisor ends.
     changed: Condvar,
     /// To itself, for the handles of the jobs.
-    this: Weak<Books>,
+    pub(super) this: Weak<Books>,
 }
 
 /// Why a worker is gone.
@@ -114,79 +112,6 @@ impl Books {
         drop(state);
         deliver(refused);
         Ok(())
-    }
-
-    /// Moves jobs from the backlog into the ring while there is space. Gives back those that cannot
-    /// be written.
-    fn hand_out(&self, state: &mut State) -> Vec<Delivery> {
-        let mut refused = Vec::new();
-        loop {
-            let mut batch = std::mem::take(&mut state.batch);
-            batch.clear();
-            let mut handed = Vec::new();
-            while handed.len() < CHUNK.min(state.free.len()) {
-                let Some(job) = state.backlog.pop_front() else { break };
-                // Both are there: the loop's condition has seen to it.
-                let Some(index) = state.free.get(state.free.len() - 1 - handed.len()).copied()
-                else {
-                    break;
-                };
-                let number = number(index, state.table[index as usize].generation);
-                let books: Weak<dyn Recall> = self.this.clone();
-                if !job.ticket.hand_out(books, number) {
-                    // Nobody wants it: dropping it says that it was cancelled.
-                    state.failed += 1;
-                    continue;
-                }
-                let message = JobMessage {
-                    number,
-                    signature: job.signature,
-                    task: job.task,
-                    attached: !job.fds.is_empty(),
-                    args: &job.args,
-                };
-                let Ok(()) = batch.push(!job.chunkable, |out| {
-                    message.write(out);
-                    Ok::<_, std::convert::Infallible>(())
-                });
-                handed.push((index, job));
-            }
-            if handed.is_empty() {
-                state.batch = batch;
-                return refused;
-            }
-            // The words first: a worker may have the job in the next moment.
-            for (index, _) in &handed {
-                self.board.hand_out(*index, state.table[*index as usize].generation);
-            }
-            let (put, fault) = match self.tasks.try_put(&batch, 0) {
-                Ok(Put::Done(count)) => (count, None),
-                // Closed only when there are no jobs.
-                Ok(Put::Closed) => (0, None),
-                Err(fault) => (0, Some(fault)),
-            };
-            let all = put == handed.len();
-            let mut rest = handed.split_off(put);
-            state.free.truncate(state.free.len() - handed.len());
-            for (index, job) in handed {
-                state.table[index as usize].job = Some(job);
-            }
-            if let Some(fault) = fault {
-                let (_, job) = rest.remove(0);
-                let what = format!("the message that calls `{}`", job.task);
-                let cause = fault.to_string();
-                state.failed += 1;
-                refused.push((job.ticket, Err(TaskError::Undecodable { what, cause })));
-            }
-            for (_, job) in rest.into_iter().rev() {
-                job.ticket.requeue();
-                state.backlog.push_front(job);
-            }
-            state.batch = batch;
-            if !all && refused.is_empty() {
-                return refused;
-            }
-        }
     }
 
     /// Takes endings that are in the ring, books and delivers them; says how many, or `None` when

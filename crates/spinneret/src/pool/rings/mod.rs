@@ -9,6 +9,7 @@
 
 mod board;
 mod books;
+mod hand_out;
 mod message;
 mod serve;
 mod supervisor;
@@ -23,11 +24,11 @@ use parking_lot::Mutex;
 #[cfg(fuzzing)]
 pub(crate) use self::message::read_anything;
 pub(crate) use self::serve::serve;
-pub use self::table::Job;
 
 use self::books::{Books, SLICE};
 use self::supervisor::{Bell, Supervisor};
 use super::error::{PoolError, SubmitError};
+use super::job::Job;
 use super::settings::Settings;
 use super::snapshot::{PoolSnapshot, WorkerSnapshot, memory};
 

@@ -12,27 +12,13 @@ use super::board::clock;
 use super::books::{Books, Cause};
 use super::message::{News, Order, Setup};
 use crate::pool::error::PoolError;
+use crate::pool::settings::{MEMORY, PATIENCE, RESPONSE, pause};
 use crate::pool::snapshot::memory;
 use crate::process::link::wait;
 use crate::process::{Outbox, StartError, WorkerProcess};
 
-/// How many times in a row a worker may fail before it has done anything, until tasks are failed
-/// rather than kept waiting.
-const PATIENCE: u32 = 8;
-
-/// The pauses between such failures: doubled from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
-
 /// How long a new worker may take to greet: a busy machine is no fault.
 const GREETING: Duration = Duration::from_mins(1);
-
-/// How long a worker may leave work lying, where tasks have a timeout: it takes it at once unless it
-/// is stopped or the machine is out of breath.
-const RESPONSE: Duration = Duration::from_secs(5);
-
-/// How often workers' memory is looked at.
-const MEMORY: Duration = Duration::from_millis(200);
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(5);
@@ -420,13 +406,6 @@ fn tell(worker: &Worker, order: &Order, fds: Vec<Arc<OwnedFd>>) -> Result<(), Br
     // If it cannot be sent the worker is dead, which is noticed.
     worker.process.send(&out);
     Ok(())
-}
-
-/// How long to wait after so many failures.
-fn pause(failures: u32) -> Duration {
-    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
-    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-    FIRST_PAUSE.saturating_mul(factor).min(LAST_PAUSE)
 }
 
 /// Says that the supervisor has ended, however it did.

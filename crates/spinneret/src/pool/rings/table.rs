@@ -1,43 +1,15 @@
 //! The table of a pool's jobs: those that wait, and those that are handed out.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use super::board::GENERATIONS;
 use crate::pool::error::PoolError;
+use crate::pool::job::Job;
 use crate::pool::ticket::EncodedTicket;
 use crate::process::WorkerHandle;
 use crate::process::attachment::Arrived;
 use crate::process::queue::Batch;
-use crate::task::{Outcome, Task, TaskError};
-
-/// A task to run, with everything that is needed to run it again.
-pub struct Job {
-    pub(super) task: &'static str,
-    pub(super) signature: u64,
-    pub(super) args: Vec<u8>,
-    pub(super) fds: Vec<Arc<OwnedFd>>,
-    /// How many workers died of it.
-    pub(super) deaths: u32,
-    /// Whether it may wait behind others in one worker. Those of `apply` may not: a long one would
-    /// hold up the next, which might even be waiting for each other.
-    pub(super) chunkable: bool,
-    pub(super) ticket: Box<dyn EncodedTicket>,
-}
-
-impl Job {
-    pub(in crate::pool) fn new<T: Task>(
-        mut args: Vec<u8>,
-        fds: Vec<Arc<OwnedFd>>,
-        chunkable: bool,
-        ticket: Box<dyn EncodedTicket>,
-    ) -> Self {
-        // There may be a million of them.
-        args.shrink_to_fit();
-        Self { task: T::NAME, signature: T::SIGNATURE, args, fds, deaths: 0, chunkable, ticket }
-    }
-}
+use crate::task::{Outcome, TaskError};
 
 /// What changes of a pool's books.
 pub(super) struct State {

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, open};
 
 use super::core::Fault;
+use crate::os::byte_lock;
 
 /// Where the bytes that stand for numbers begin: far beyond what is ever read or written.
 const BYTES: i64 = 1 << 62;
@@ -117,28 +118,13 @@ impl Membership {
             return true;
         }
         match lock(file, libc::F_OFD_GETLK, number) {
-            Ok(Some(found)) => i32::from(found.l_type) != libc::F_UNLCK,
+            Ok(Some(kind)) => kind != libc::F_UNLCK,
             Ok(None) | Err(_) => true,
         }
     }
 }
 
 /// Asks for the lock of a number, or after it; `None` if another process has it.
-fn lock(file: &OwnedFd, command: libc::c_int, number: u32) -> io::Result<Option<libc::flock>> {
-    // SAFETY: for the structure, all zeroes are a value.
-    let mut request: libc::flock = unsafe { std::mem::zeroed() };
-    // Small constants of C.
-    request.l_type = libc::F_WRLCK as libc::c_short;
-    request.l_whence = libc::SEEK_SET as libc::c_short;
-    request.l_start = BYTES + i64::from(number);
-    request.l_len = 1;
-    // SAFETY: the descriptor is open, and the structure is what both commands want.
-    if unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut request) } == 0 {
-        return Ok(Some(request));
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(None),
-        _ => Err(error),
-    }
+fn lock(file: &OwnedFd, command: libc::c_int, number: u32) -> io::Result<Option<libc::c_int>> {
+    byte_lock(file, command, BYTES + i64::from(number))
 }

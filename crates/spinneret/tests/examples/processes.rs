@@ -1,33 +1,8 @@
 //! The examples about processes print what they promise.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-/// The lines that an example prints, and the number of its process.
-fn run(name: &str) -> (Vec<String>, String) {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(name);
-    assert!(path.exists(), "the examples are not built: cargo build --examples");
-    let child = Command::new(path)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = child.id().to_string();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert_eq!(output.status.code(), Some(0));
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    (stdout.lines().map(str::to_owned).collect(), pid)
-}
+use super::run;
 
 /// What stands between `before` and `after` in a line.
 fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {

@@ -1,27 +1,12 @@
 //! The examples of threads print what they promise, and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 
-/// The lines that an example printed, which must have ended well and without complaint.
-fn lines(name: &str) -> Vec<String> {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(name);
-    assert!(path.exists(), "the examples are not built: cargo build --examples");
-    let output = Command::new(path).stdin(Stdio::null()).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert!(output.status.success(), "{:?}", output.status);
-    String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
-}
+use super::run;
 
 #[test]
 fn threads_prints_what_each_thread_does() {
-    let mut printed = lines("threads");
+    let mut printed = run("threads").0;
     assert_eq!(printed.remove(0), "MainThread is running...");
     assert_eq!(printed.pop().as_deref(), Some("MainThread ended."));
     // Threads may take turns, but each has an order of its own.
@@ -43,7 +28,7 @@ fn threads_prints_what_each_thread_does() {
 
 #[test]
 fn rlock_prints_pairs_that_count_to_four() {
-    let printed = lines("rlock");
+    let printed = run("rlock").0;
     assert!(printed.len().is_multiple_of(2), "{printed:?}");
     let mut number = 0;
     let mut saw_the_end = Vec::new();
@@ -64,7 +49,7 @@ fn rlock_prints_pairs_that_count_to_four() {
 
 #[test]
 fn cpu_bound_prints_two_times_and_their_ratio() {
-    let printed = lines("cpu_bound");
+    let printed = run("cpu_bound").0;
     let cores = std::thread::available_parallelism().unwrap();
     let seconds = |line: &str, name: &str| -> f64 {
         let time = line.strip_prefix(name).and_then(|rest| rest.strip_suffix(" s"));

@@ -1,10 +1,12 @@
-//! The attribute `#[spinneret::task]`: turns a function into a task that can run anywhere.
+//! The attributes `#[spinneret::task]`, which turns a function into a task that can run anywhere,
+//! and `#[spinneret::exposed]`, whose methods can be called from anywhere.
 //!
-//! Use it through the crate `spinneret`, which re-exports it beside the trait it implements.
+//! Use them through the crate `spinneret`, which re-exports them beside the traits they implement.
 
 mod attributes;
 mod check;
 mod expand;
+mod exposed;
 mod options;
 
 use proc_macro::TokenStream;
@@ -33,6 +35,36 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(options.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes the methods of an impl block callable by name from other machines, Python's included.
+///
+/// The block stays as it is, and its type becomes an `Exposed` of `spinneret::manager`, which a
+/// manager can register under a name. Every function of the block is exposed, whatever its
+/// visibility: others belong into an impl block of their own.
+///
+/// Parameters are found by position or by name and can be of any type that implements serde's
+/// `DeserializeOwned`; one that is an `Option` may be left out. The result can be of any type that
+/// implements `Serialize`, and may borrow from the object. An `Err` is raised in the caller as an
+/// exception: as the one that its type turns into (`impl From<MyError> for Exception`), else as
+/// a `RuntimeError` with its `Display` text.
+///
+/// A plain method runs on a thread for blocking work, where it holds up nobody; an `async` one
+/// runs among the manager's own, so that it must not block, and ends when its caller leaves. One
+/// that panics raises a `RuntimeError`.
+///
+/// # Options
+/// - `crate = path`: where to find the crate `spinneret`, if it was renamed or re-exported.
+///
+/// # Errors
+/// A block of a trait or of a generic type, functions without `&self` (or with `&mut self`),
+/// generic, `unsafe`, `const` or `extern` ones, borrowed or unnamed parameters, and names that
+/// Python cannot say or needs for itself are compile errors at the offending token.
+#[proc_macro_attribute]
+pub fn exposed(options: TokenStream, item: TokenStream) -> TokenStream {
+    exposed::expand(options.into(), item.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

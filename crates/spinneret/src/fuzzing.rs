@@ -28,6 +28,16 @@ pub fn messages(data: &[u8]) {
     }
 }
 
+/// A handshake with somebody who is up to something.
+pub fn handshake(script: &[u8]) {
+    crate::manager::fuzz::handshake(script);
+}
+
+/// A connection of Python that calls whatever there is.
+pub fn python(script: &[u8]) {
+    crate::manager::fuzz::python(script);
+}
+
 fn greetings(bytes: &[u8]) {
     if let Ok(hello) = rmp_serde::from_slice::<Hello>(bytes) {
         let ours = Hello::ours();

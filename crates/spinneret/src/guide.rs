@@ -14,6 +14,9 @@ struct Processes;
 #[doc = include_str!("../../../docs/src/pools.md")]
 struct Pools;
 
+#[doc = include_str!("../../../docs/src/machines.md")]
+struct Machines;
+
 #[doc = include_str!("../../../docs/src/queues.md")]
 struct Queues;
 
@@ -25,6 +28,12 @@ struct Shared;
 
 #[doc = include_str!("../../../docs/src/threads.md")]
 struct Threads;
+
+#[doc = include_str!("../../../docs/src/operations.md")]
+struct Operations;
+
+#[doc = include_str!("../../../docs/src/python-programs.md")]
+struct PythonPrograms;
 
 #[doc = include_str!("../../../docs/src/python.md")]
 struct Python;

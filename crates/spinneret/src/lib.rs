@@ -7,7 +7,7 @@
 //! | | Linux | macOS | Windows |
 //! | --- | --- | --- | --- |
 //! | [`thread`], [`sync`], [`queue`], [`ThreadPool`] | yes | yes | yes |
-//! | [`manager`] | yes | yes | yes |
+//! | [`manager`], [`ClusterPool`] | yes | yes | yes |
 //! | [`process::Process`], [`ProcessPool`] | yes | yes | yes |
 //! | [`process::Queue`] | in shared memory | by a broker | by a broker |
 //! | `process::fork` | yes | yes | no |
@@ -40,9 +40,9 @@ pub mod sync;
 pub mod task;
 pub mod thread;
 
-pub use spinneret_macros::task;
+pub use spinneret_macros::{exposed, task};
 
-pub use self::pool::{Pool, ProcessPool, TaskHandle, ThreadPool};
+pub use self::pool::{ClusterPool, Pool, ProcessPool, TaskHandle, ThreadPool};
 pub use self::task::{Outcome, Task, TaskError};
 
 /// The README's examples, compiled.
@@ -55,5 +55,6 @@ struct Readme;
 pub mod __private {
     pub use linkme;
 
+    pub use crate::manager::exposed::generated as exposed;
     pub use crate::task::registry::{Entry, TASKS};
 }

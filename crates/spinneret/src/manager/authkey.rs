@@ -6,9 +6,6 @@ use std::{
     path::Path,
 };
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
-
 use super::error::KeyError;
 
 /// The environment variable that [`AuthKey::from_env`] reads.
@@ -104,15 +101,6 @@ impl AuthKey {
             .and_then(|()| file.write_all(b"\n"))
             .and_then(|()| file.sync_all())
             .map_err(|source| KeyError::Unwritable { path: path.into(), source })
-    }
-
-    /// HMAC-SHA256 of the message under this key, still open for finishing or verifying.
-    pub(crate) fn sha256(&self, message: &[u8]) -> Hmac<Sha256> {
-        // HMAC takes keys of any length: longer ones are hashed, shorter ones padded.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0)
-            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-        mac.update(message);
-        mac
     }
 }
 

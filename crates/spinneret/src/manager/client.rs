@@ -9,10 +9,12 @@ use super::{
     error::ManagerError,
     items,
     link::Link,
+    python::client::{Queues, Server},
     queue::Queue,
-    remote::Remote,
+    remote::{Dial, Remote},
     runtime::{background, block_on},
     store::{QueueOptions, QueueStats},
+    tls::TlsClient,
     wire::{Name, Reply, Request},
 };
 
@@ -21,23 +23,111 @@ use super::{
 /// It ends when the last of them is dropped, or breaks; leases held over it then go back. It does
 /// not connect again by itself: calls fail with [`ManagerError::Disconnected`] from then on.
 ///
-/// Blocking calls may be made on any thread. A client made by [`connect`](Self::connect) is served
-/// by threads of spinneret's own; one made by [`connect_async`](Self::connect_async) is served by
+/// Blocking calls may be made on any thread, and async ones in any runtime. A client made by
+/// [`connect`](Self::connect) is best for blocking calls, which use its socket themselves; what else
+/// there is to do for it, threads of spinneret's own do. One made by [`connect_async`](Self::connect_async) is served by
 /// the runtime it was made on, so that blocking that runtime's only thread would wait for ever.
 #[derive(Clone)]
 pub struct Client {
     link: Link,
+    /// The way to its objects, by Python's protocol.
+    python: Arc<Server>,
     address: Arc<str>,
 }
 
-impl Client {
-    /// Connects to the manager at `HOST:PORT`. Takes up to 10 seconds.
+/// How to connect to a manager; made by [`Client::builder`].
+#[derive(Clone, Debug, Default)]
+pub struct ClientBuilder {
+    name: String,
+    tls: Option<TlsClient>,
+    allow_md5: bool,
+}
+
+impl ClientBuilder {
+    /// A name that the manager lists among its connections.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Connects over TLS only.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsClient) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Whether a server on another machine may have the key proven by MD5, which is all that Python
+    /// before 3.12 can do; by default only one on this machine may.
+    #[must_use]
+    pub fn allow_md5(mut self, allow: bool) -> Self {
+        self.allow_md5 = allow;
+        self
+    }
+
+    /// Connects to the manager at `HOST:PORT`, or to a server of Python. Takes up to 10 seconds.
     ///
     /// # Errors
     /// If the address names no host, nothing listens there or it cannot be reached, the keys
-    /// differ, or what answers is no manager of this version.
+    /// differ, or what answers is no manager of this version. With TLS also if its files cannot be
+    /// used, or one end does not trust the other's certificate.
+    pub fn connect(
+        self,
+        address: impl fmt::Display,
+        key: &AuthKey,
+    ) -> Result<Client, ManagerError> {
+        let (address, key) = (address.to_string(), key.clone());
+        let connected = background()?.spawn(self.reach(address, key, true));
+        block_on(connected).map_err(|error| ManagerError::Runtime(error.to_string()))?
+    }
+
+    /// Async twin of [`connect`](Self::connect), for the current tokio runtime, which must have
+    /// I/O and time enabled.
+    pub async fn connect_async(
+        self,
+        address: impl fmt::Display,
+        key: &AuthKey,
+    ) -> Result<Client, ManagerError> {
+        // Connecting needs a lot of room once, which its caller's future need not keep.
+        Box::pin(self.reach(address.to_string(), key.clone(), false)).await
+    }
+
+    async fn reach(
+        self,
+        address: String,
+        key: AuthKey,
+        blocking: bool,
+    ) -> Result<Client, ManagerError> {
+        let tls = self.tls.map(|tls| tls.load(&address)).transpose()?;
+        let dial = Dial { key, name: self.name, tls, allow_md5: self.allow_md5, blocking };
+        let address: Arc<str> = address.into();
+        let remote = Remote::connect(&address, dial.clone()).await?;
+        let (link, python) = if let Some(remote) = remote {
+            let python = Server::ours(Arc::clone(&address), dial);
+            (Link::Remote(Arc::new(remote)), python)
+        } else {
+            let python = Server::greet(Arc::clone(&address), dial).await?;
+            (Link::Python(Queues::new(Arc::clone(&python))), python)
+        };
+        Ok(Client { link, python, address })
+    }
+}
+
+impl Client {
+    /// What a connection can be made with.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Connects to the manager at `HOST:PORT`, or to a server of Python there, such as a
+    /// `BaseManager`: which of the two it is, the client finds out. Takes up to 10 seconds.
+    ///
+    /// # Errors
+    /// If the address names no host, nothing listens there or it cannot be reached, the keys
+    /// differ, or what answers is neither, or a manager of another version.
     pub fn connect(address: impl fmt::Display, key: &AuthKey) -> Result<Self, ManagerError> {
-        Self::connect_as(address, key, "")
+        Self::builder().connect(address, key)
     }
 
     /// Async twin of [`connect`](Self::connect), for the current tokio runtime, which must have
@@ -46,7 +136,7 @@ impl Client {
         address: impl fmt::Display,
         key: &AuthKey,
     ) -> Result<Self, ManagerError> {
-        Self::connect_as_async(address, key, "").await
+        Self::builder().connect_async(address, key).await
     }
 
     /// Connects under a name that the manager lists among its connections.
@@ -58,10 +148,7 @@ impl Client {
         key: &AuthKey,
         name: &str,
     ) -> Result<Self, ManagerError> {
-        let (address, key, name) = (address.to_string(), key.clone(), name.to_owned());
-        let connected =
-            background()?.spawn(async move { Self::connect_as_async(address, &key, &name).await });
-        block_on(connected).map_err(|error| ManagerError::Runtime(error.to_string()))?
+        Self::builder().name(name).connect(address, key)
     }
 
     /// Async twin of [`connect_as`](Self::connect_as).
@@ -70,9 +157,16 @@ impl Client {
         key: &AuthKey,
         name: &str,
     ) -> Result<Self, ManagerError> {
-        let address = address.to_string();
-        let remote = Remote::connect(&address, key, name.to_owned()).await?;
-        Ok(Self { link: Link::Remote(Arc::new(remote)), address: address.into() })
+        Self::builder().name(name).connect_async(address, key).await
+    }
+
+    /// Whether it is a server of Python that answers, and not a manager of ours.
+    pub fn is_python(&self) -> bool {
+        matches!(self.link, Link::Python(_))
+    }
+
+    pub(super) fn python(&self) -> &Arc<Server> {
+        &self.python
     }
 
     /// The address as it was given.
@@ -165,6 +259,11 @@ impl Client {
             }
         }
         Ok(found.into_iter().map(|(name, stats)| (name.as_str().into(), stats)).collect())
+    }
+
+    /// Where its requests go.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     /// Asks the manager and waits for its answer: shows that it is there.

@@ -4,6 +4,8 @@ use std::{fmt, io, path::PathBuf};
 
 use bytes::Bytes;
 
+use super::{durable::DataError, python::client::RemoteException, tls::TlsError};
+
 /// A key that could not be read, made or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,6 +108,9 @@ pub enum ManagerError {
         /// What it did instead.
         reason: String,
     },
+    /// There is no TLS with the manager, or its files cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The two ends speak different versions of the protocol.
     #[error(
         "the manager at {address} speaks protocol version {theirs}, this program {ours}: update {}",
@@ -138,6 +143,12 @@ pub enum ManagerError {
     #[error("the queue `{name}` exists already with other options")]
     QueueExists {
         /// The queue's name.
+        name: String,
+    },
+    /// An object was to be registered under a name that is taken.
+    #[error("`{name}` is the name of a queue or an object already: choose another")]
+    NameTaken {
+        /// The name.
         name: String,
     },
     /// A queue's or value's name is empty or longer than 255 bytes.
@@ -186,6 +197,35 @@ pub enum ManagerError {
         "the lease is gone: its time ran out, and its item may be given to another; hold longer or extend"
     )]
     LeaseLost,
+    /// More items were said to be done than were taken and not yet done.
+    #[error("more items of the queue `{name}` were reported done than were taken from it")]
+    TaskDoneTooOften {
+        /// The queue's name.
+        name: String,
+    },
+    /// What was asked for cannot be done with a Python server.
+    #[error("a Python server cannot do {what}: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it cannot be done there, and what can.
+        why: &'static str,
+    },
+    /// A call raised an exception in the server.
+    #[error("the call raised an exception in the server: {0}")]
+    Remote(#[source] Box<RemoteException>),
+    /// The manager's data folder cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The manager could not write to its data folder what was asked for, so that it did not
+    /// happen. What it acknowledged before is safe. Once the cause is gone the same works again.
+    #[error(
+        "the manager could not store it: {reason}; make room on the disk of its data folder, or repair it, and try again"
+    )]
+    Storage {
+        /// What the disk or the database said.
+        reason: String,
+    },
     /// Too many requests of this connection are waiting.
     #[error("too many requests of this connection wait for the manager: use fewer at a time")]
     TooManyWaiting,

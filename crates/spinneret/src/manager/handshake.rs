@@ -1,26 +1,30 @@
 //! How the two ends of a connection prove to each other that they have the same key, and agree on
 //! the protocol.
 //!
-//! The proof is that of Python's `multiprocessing.connection` since 3.12, with its SHA-256: the
-//! server sends `#CHALLENGE#{sha256}` and 40 random bytes, the client answers `{sha256}` and the
-//! HMAC-SHA256 of `{sha256}` and those bytes, the server says `#WELCOME#` or `#FAILURE#`; then the
-//! client challenges the server in the same way. After it, our own client says hello.
+//! The proof is that of Python's `multiprocessing.connection`: the server sends `#CHALLENGE#` and
+//! random bytes, the client answers with their HMAC, the server says `#WELCOME#` or `#FAILURE#`;
+//! then the client challenges the server in the same way. Which digests there are, [`digest`]
+//! says. After it, our own client says hello, and Python's makes a request.
+
+mod digest;
 
 use std::{io, time::Duration};
 
-use hmac::Mac as _;
+use bytes::{BufMut as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
     authkey::{AuthKey, random_bytes},
     wire::{MAGIC, clip},
 };
+pub(crate) use digest::Md5;
+use digest::Verdict;
 
 const CHALLENGE: &[u8] = b"#CHALLENGE#";
 const WELCOME: &[u8] = b"#WELCOME#";
 const FAILURE: &[u8] = b"#FAILURE#";
-/// The one digest so far.
-const DIGEST: &[u8] = b"{sha256}";
+/// What a peer of another machine is told in place of these if it has to use TLS.
+pub(crate) const NEEDS_TLS: &[u8] = b"#TLS-REQUIRED#";
 /// Random bytes in a challenge.
 const NONCE: usize = 40;
 /// The longest message of the handshake, in bytes. Whoever sends one is not yet trusted.
@@ -33,6 +37,13 @@ const LONGEST_PEER_NAME: usize = 128;
 pub(crate) enum HandshakeError {
     #[error("the key is wrong")]
     WrongKey,
+    #[error(
+        "it proved its key by MD5, as Python does before 3.12, which is allowed on this machine \
+         only: allow MD5 (`allow_md5`, `--allow-md5`), or use Python 3.12 or later there"
+    )]
+    Md5,
+    #[error("it came without TLS")]
+    NeedsTls,
     #[error("{0}")]
     Protocol(String),
     #[error(transparent)]
@@ -41,64 +52,73 @@ pub(crate) enum HandshakeError {
 
 type Result<T> = std::result::Result<T, HandshakeError>;
 
-/// The server's half of the proof.
-pub(crate) async fn welcome<S>(stream: &mut S, key: &AuthKey) -> Result<()>
+/// The server's half of the proof. `md5` says whether the client's may be by MD5.
+pub(crate) async fn welcome<S>(stream: &mut S, key: &AuthKey, md5: Md5) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    challenge(stream, key).await?;
-    answer(stream, key).await
+    let ours = challenge(stream, key, md5).await?;
+    // A client that has proven its key learns nothing from what it may ask for.
+    answer(stream, key, Md5::Allowed, Some(&ours)).await
 }
 
-/// The client's half of the proof.
-pub(crate) async fn introduce<S>(stream: &mut S, key: &AuthKey) -> Result<()>
+/// The client's half of the proof. `md5` says whether either end's may be by MD5.
+pub(crate) async fn introduce<S>(stream: &mut S, key: &AuthKey, md5: Md5) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    answer(stream, key).await?;
-    challenge(stream, key).await
+    answer(stream, key, md5, None).await?;
+    challenge(stream, key, md5).await.map(drop)
 }
 
-/// Makes the other end prove that it has the key.
-async fn challenge<S>(stream: &mut S, key: &AuthKey) -> Result<()>
+/// Makes the other end prove that it has the key; returns the challenge.
+pub(super) async fn challenge<S>(stream: &mut S, key: &AuthKey, md5: Md5) -> Result<Vec<u8>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let nonce = random_bytes::<NONCE>().map_err(HandshakeError::Protocol)?;
-    let question = [DIGEST, &nonce].concat();
-    write_small(stream, &[CHALLENGE, &question].concat()).await?;
-    let answer = read_small(stream).await?;
-    let proof = answer.strip_prefix(DIGEST);
-    // `verify_slice` takes the same time however much of the proof is right.
-    if proof.is_some_and(|proof| key.sha256(&question).verify_slice(proof).is_ok()) {
-        write_small(stream, WELCOME).await
-    } else {
-        write_small(stream, FAILURE).await?;
-        Err(HandshakeError::WrongKey)
+    let challenge = digest::challenge(&nonce);
+    write_small(stream, &[CHALLENGE, &challenge].concat()).await?;
+    let answer = read_small(stream).await;
+    let verdict = match &answer {
+        Ok(answer) => digest::judge(key, &challenge, answer, md5),
+        Err(_) => Verdict::Wrong,
+    };
+    if verdict == Verdict::Right {
+        write_small(stream, WELCOME).await?;
+        return Ok(challenge);
     }
+    // Without a word more: it may be anybody. If it has gone, that is what is reported.
+    let told = write_small(stream, FAILURE).await;
+    answer?;
+    told?;
+    Err(if verdict == Verdict::RightByMd5 { HandshakeError::Md5 } else { HandshakeError::WrongKey })
 }
 
-/// Proves to the other end that this one has the key.
-async fn answer<S>(stream: &mut S, key: &AuthKey) -> Result<()>
+/// Proves to the other end that this one has the key, unless it only sends `ours` back.
+pub(super) async fn answer<S>(
+    stream: &mut S,
+    key: &AuthKey,
+    md5: Md5,
+    ours: Option<&[u8]>,
+) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let refuse = |why: &str| HandshakeError::Protocol(why.into());
     let message = read_small(stream).await?;
-    let Some(question) = message.strip_prefix(CHALLENGE) else {
-        return Err(HandshakeError::Protocol("it sent no challenge".into()));
-    };
-    // Twenty bytes ask for MD5, whatever they start with.
-    if question.len() == 20 || !question.starts_with(DIGEST) {
-        return Err(HandshakeError::Protocol(
-            "its challenge is not one of HMAC-SHA256; Python has that since 3.12".into(),
-        ));
+    let challenge =
+        message.strip_prefix(CHALLENGE).ok_or_else(|| refuse("it sent no challenge"))?;
+    if ours == Some(challenge) {
+        return Err(refuse("it sent our own challenge back"));
     }
-    let proof = key.sha256(question).finalize().into_bytes();
-    write_small(stream, &[DIGEST, &proof].concat()).await?;
+    let answer = digest::answer(key, challenge, md5).map_err(refuse)?;
+    write_small(stream, &answer).await?;
     match read_small(stream).await?.as_slice() {
         WELCOME => Ok(()),
         FAILURE => Err(HandshakeError::WrongKey),
-        _ => Err(HandshakeError::Protocol("it neither welcomed nor refused".into())),
+        NEEDS_TLS => Err(HandshakeError::NeedsTls),
+        _ => Err(refuse("it neither welcomed nor refused")),
     }
 }
 
@@ -160,6 +180,71 @@ impl ServerHello {
     }
 }
 
+/// Who answers a hello of ours.
+#[derive(Debug)]
+pub(crate) enum Greeting {
+    /// A manager of ours, perhaps of another version.
+    Spinneret(ServerHello),
+    /// A server of Python, which takes a hello for a broken pickle and answers with one.
+    Python,
+}
+
+/// Reads the answer to a hello, or no more of it than it takes to tell who sends it.
+pub(crate) async fn greeting<S: AsyncRead + Unpin>(stream: &mut S, ours: u16) -> Result<Greeting> {
+    /// What every pickle of protocol 2 and later starts with.
+    const PICKLE: u8 = 0x80;
+    let mut start = [0; 5];
+    stream.read_exact(&mut start).await?;
+    let [head @ .., first] = start;
+    let length = u32::from_be_bytes(head) as usize;
+    if first == PICKLE {
+        return Ok(Greeting::Python);
+    }
+    let odd = || HandshakeError::Protocol("its hello is not spinneret's".into());
+    if length == 0 || length > LONGEST {
+        return Err(odd());
+    }
+    let mut message = vec![first; length];
+    stream.read_exact(&mut message[1..]).await?;
+    ServerHello::read(&message, ours).map(Greeting::Spinneret).ok_or_else(odd)
+}
+
+/// How a peer begins that has proven its key.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// With a hello of ours.
+    Hello(Hello),
+    /// With anything else, which Python's protocol has to make sense of: the stream's first bytes.
+    Python(BytesMut),
+}
+
+/// Reads no more of a connection's first frame than it takes to tell who sends it.
+pub(crate) async fn first<S: AsyncRead + Unpin>(stream: &mut S) -> Result<First> {
+    let mut start = BytesMut::with_capacity(4 + LONGEST);
+    let mut wanted = 4 + MAGIC.len();
+    while start.len() < wanted {
+        let missing = wanted - start.len();
+        if stream.read_buf(&mut (&mut start).limit(missing)).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let Some((head, message)) = start.split_first_chunk::<4>() else {
+            continue;
+        };
+        let length = u32::from_be_bytes(*head) as usize;
+        if length > LONGEST
+            || length < MAGIC.len()
+            || !MAGIC.starts_with(&message[..message.len().min(MAGIC.len())])
+        {
+            return Ok(First::Python(start));
+        }
+        wanted = 4 + length;
+    }
+    match Hello::read(&start[4..]) {
+        Some(hello) => Ok(First::Hello(hello)),
+        None => Err(HandshakeError::Protocol("its hello makes no sense".into())),
+    }
+}
+
 /// Reads one short message. Reads not a byte more than that, so that nothing is lost when the
 /// stream is read otherwise afterwards.
 pub(crate) async fn read_small<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Vec<u8>> {
@@ -197,11 +282,11 @@ mod tests {
         let (mut near, mut far) = duplex(1000);
         let (server, client) = (AuthKey::new(server), AuthKey::new(client));
         let serve = async {
-            let done = welcome(&mut near, &server).await;
+            let done = welcome(&mut near, &server, Md5::Refused).await;
             drop(near);
             done
         };
-        tokio::join!(serve, introduce(&mut far, &client))
+        tokio::join!(serve, introduce(&mut far, &client, Md5::Refused))
     }
 
     #[tokio::test]
@@ -226,34 +311,63 @@ mod tests {
         let (mut near, mut far) = duplex(1000);
         let impostor = async {
             // Welcomes whatever is answered, and cannot answer itself.
-            write_small(&mut near, &[CHALLENGE, DIGEST, &[7; NONCE]].concat()).await.unwrap();
+            write_small(&mut near, &[CHALLENGE, b"{sha256}", &[7; NONCE]].concat()).await.unwrap();
             read_small(&mut near).await.unwrap();
             write_small(&mut near, WELCOME).await.unwrap();
             read_small(&mut near).await.unwrap();
-            write_small(&mut near, &[DIGEST, &[0; 32]].concat()).await.unwrap();
+            write_small(&mut near, &[&b"{sha256}"[..], &[0; 32]].concat()).await.unwrap();
             read_small(&mut near).await.unwrap()
         };
         let key = AuthKey::new("qiye");
-        let (verdict, client) = tokio::join!(impostor, introduce(&mut far, &key));
+        let (verdict, client) = tokio::join!(impostor, introduce(&mut far, &key, Md5::Allowed));
         assert_eq!(verdict, FAILURE);
         assert!(matches!(client, Err(HandshakeError::WrongKey)), "{client:?}");
     }
 
     #[tokio::test]
-    async fn the_messages_are_those_of_python() {
-        // The HMAC-SHA256 that Python 3.12 answers for this key and challenge.
-        let question = [DIGEST, &[b'a'; NONCE]].concat();
-        let proof = AuthKey::new("qiye").sha256(&question).finalize().into_bytes();
-        let expected = "82de0c34608b5abb0e86f8a85c7f4157b6f54abc255b1153db5730ba8668a4ab";
-        assert_eq!(hex(&proof), expected);
+    async fn a_challenge_that_comes_back_gets_no_answer() {
+        let key = AuthKey::new("qiye");
+        let (mut near, mut far) = duplex(1000);
+        let client = async {
+            let message = read_small(&mut far).await.unwrap();
+            let challenge = message.strip_prefix(CHALLENGE).unwrap();
+            let answer = digest::answer(&key, challenge, Md5::Allowed).unwrap();
+            write_small(&mut far, &answer).await.unwrap();
+            assert_eq!(read_small(&mut far).await.unwrap(), WELCOME);
+            write_small(&mut far, &message).await.unwrap();
+            read_small(&mut far).await
+        };
+        let serve = async {
+            let done = welcome(&mut near, &key, Md5::Allowed).await;
+            drop(near);
+            done
+        };
+        let (server, client) = tokio::join!(serve, client);
+        assert!(matches!(server, Err(HandshakeError::Protocol(_))), "{server:?}");
+        assert!(matches!(client, Err(HandshakeError::Io(_))), "{client:?}");
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        use std::fmt::Write as _;
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    #[tokio::test]
+    async fn a_proof_by_md5_is_refused_where_it_is_not_allowed() {
+        let key = AuthKey::new("qiye");
+        for (md5, expected) in [(Md5::Allowed, WELCOME), (Md5::Refused, FAILURE)] {
+            let (mut near, mut far) = duplex(1000);
+            let client = async {
+                // As Python before 3.12 does it, which sees 20 bytes in any challenge.
+                let message = read_small(&mut far).await.unwrap();
+                let challenge = message.strip_prefix(CHALLENGE).unwrap();
+                let answer = digest::old_answer(&key, challenge);
+                write_small(&mut far, &answer).await.unwrap();
+                read_small(&mut far).await.unwrap()
+            };
+            let (server, verdict) = tokio::join!(challenge(&mut near, &key, md5), client);
+            assert_eq!(verdict, expected);
+            assert_eq!(server.is_ok(), md5 == Md5::Allowed);
+            if let Err(error) = server {
+                assert!(matches!(error, HandshakeError::Md5), "{error:?}");
+                assert!(error.to_string().contains("--allow-md5"));
+            }
+        }
     }
 
     #[tokio::test]
@@ -266,7 +380,7 @@ mod tests {
                 write_small(&mut far, answer).await.unwrap();
                 read_small(&mut far).await.unwrap()
             };
-            let (server, verdict) = tokio::join!(welcome(&mut near, &key), client);
+            let (server, verdict) = tokio::join!(welcome(&mut near, &key, Md5::Allowed), client);
             assert!(matches!(server, Err(HandshakeError::WrongKey)));
             assert_eq!(verdict, FAILURE);
         }
@@ -282,16 +396,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_challenge_of_another_digest_is_refused() {
+    async fn a_challenge_by_a_digest_that_is_not_allowed_is_refused() {
         let key = AuthKey::new("qiye");
         for question in
-            [&[7; 20][..], b"{sha256}aaaaaaaaaaaa", b"{md5}aaaaaaaaaaaaaaaaaaaaaaa", b""]
+            [&[7; 20][..], b"{sha512}aaaaaaaaaaaaaaaa", b"{md5}aaaaaaaaaaaaaaaaaaaaaaa", b""]
         {
             let (mut near, mut far) = duplex(1000);
             write_small(&mut near, &[CHALLENGE, question].concat()).await.unwrap();
-            let done = introduce(&mut far, &key).await;
+            let done = introduce(&mut far, &key, Md5::Refused).await;
             assert!(matches!(done, Err(HandshakeError::Protocol(_))), "{done:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_answers_a_hello_is_told_by_its_first_bytes() {
+        async fn read(message: &[u8]) -> Result<Greeting> {
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            greeting(&mut io::Cursor::new([&length, message].concat()), 1).await
+        }
+        let ours = ServerHello { version: 1, max_frame: 77, silence: Duration::from_millis(1500) };
+        let read_back = read(&ours.write()).await.unwrap();
+        assert!(matches!(read_back, Greeting::Spinneret(hello) if hello == ours));
+        for pickle in [vec![0x80, 2, b'.'], [b"\x80\x04".to_vec(), vec![b'N'; 5000]].concat()] {
+            assert!(matches!(read(&pickle).await, Ok(Greeting::Python)));
+        }
+        for other in [&b"\0spinneret"[..], b"HTTP/1.1 400 Bad Request", &[0; 300]] {
+            let greeting = read(other).await;
+            assert!(matches!(greeting, Err(HandshakeError::Protocol(_))), "{greeting:?}");
+        }
+        assert!(matches!(read(b"").await, Err(HandshakeError::Io(_))));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Reading a pickle never runs anything: it is data, or it is refused.
 
-use std::any::type_name;
+use std::{any::type_name, cell::Cell};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_pickle::{DeOptions, SerOptions};
+use spinneret_pickle::Dialect;
 
 use super::{
     error::{ManagerError, Undecodable},
@@ -14,25 +14,41 @@ use super::{
 };
 use crate::process::attachment;
 
-/// Writes an item as a pickle of protocol 3, which every Python 3 reads.
+/// Items up to this size are written in memory that is there already, in bytes.
+const MOST_SCRATCH: usize = 16 << 10;
+
+thread_local! {
+    /// Where small items are written, so that each costs one allocation, of its size.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Writes an item as a pickle of protocol 4. Python 2.7 gets it rewritten.
 pub(crate) fn encode<T: Serialize>(item: &T) -> Result<Bytes, ManagerError> {
-    let mut bytes = Vec::new();
+    // Not borrowed while the item is written, whose type may do anything in that.
+    let mut bytes = SCRATCH.take();
+    bytes.clear();
     let (written, refusal) =
-        attachment::refusing(|| serde_pickle::to_writer(&mut bytes, item, SerOptions::new()));
-    written.map_err(|error| match refusal {
+        attachment::refusing(|| spinneret_pickle::to_writer(&mut bytes, item, Dialect::Python38));
+    let encoded = written.map_err(|error| match refusal {
         Some(_) => ManagerError::NotSendableOverNetwork { what: type_name::<T>() },
         None => {
             ManagerError::Unencodable { type_name: type_name::<T>(), reason: error.to_string() }
         }
-    })?;
-    // Boxed, so that no spare room waits in the queue with it.
-    Ok(bytes.into_boxed_slice().into())
+    });
+    if bytes.len() > MOST_SCRATCH {
+        // Boxed, so that no spare room waits in the queue with it.
+        return encoded.map(|()| bytes.into_boxed_slice().into());
+    }
+    let item = Bytes::copy_from_slice(&bytes);
+    SCRATCH.set(bytes);
+    encoded.map(|()| item)
 }
 
 /// Reads an item from a pickle of any protocol.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Undecodable> {
-    serde_pickle::from_slice(bytes, DeOptions::new()).map_err(|error| Undecodable {
-        bytes: bytes.clone(),
+    spinneret_pickle::from_bytes(bytes).map_err(|error| Undecodable {
+        // Not a view of the whole message that it came in.
+        bytes: Bytes::copy_from_slice(bytes),
         type_name: type_name::<T>(),
         reason: error.to_string(),
     })
@@ -107,15 +123,15 @@ mod tests {
     #[test]
     fn an_item_is_read_back() {
         assert_eq!(decode::<Image>(&encode(&image()).unwrap()).unwrap(), image());
-        assert_eq!(decode::<u64>(&encode(&(u64::MAX >> 1)).unwrap()).unwrap(), u64::MAX >> 1);
-        assert!(decode::<u64>(&encode(&u64::MAX).unwrap()).is_err(), "larger than documented");
+        assert_eq!(decode::<u64>(&encode(&u64::MAX).unwrap()).unwrap(), u64::MAX);
+        assert_eq!(decode::<i128>(&encode(&i128::MIN).unwrap()).unwrap(), i128::MIN);
         let batch = vec![Some(1.5), None];
         assert_eq!(decode::<Vec<Option<f64>>>(&encode(&batch).unwrap()).unwrap(), batch);
     }
 
     #[test]
-    fn an_item_is_a_pickle_of_protocol_3() {
-        assert_eq!(&encode(&"x").unwrap()[..2], b"\x80\x03");
+    fn an_item_is_a_pickle_of_protocol_4() {
+        assert_eq!(&encode(&"x").unwrap()[..2], b"\x80\x04");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     error::ManagerError,
     hub::Hub,
+    python::client::Queues,
     remote::Remote,
     store::Owner,
     wire::{Reply, Request},
@@ -15,6 +16,8 @@ use super::{
 pub(crate) enum Link {
     Local(Arc<Local>),
     Remote(Arc<Remote>),
+    /// A server of Python, which does a part of it.
+    Python(Arc<Queues>),
 }
 
 impl Link {
@@ -28,6 +31,8 @@ impl Link {
         let reply = match self {
             Self::Local(local) => local.hub.call(local.owner, request).await,
             Self::Remote(remote) => remote.call(request).await?,
+            // Much larger than the others, whose callers' futures need not have room for it.
+            Self::Python(queues) => Box::pin(queues.call(request)).await?,
         };
         match reply {
             Reply::Refused(refusal) => Err(refusal.into()),
@@ -40,6 +45,7 @@ impl Link {
         match self {
             Self::Local(local) => drop(local.hub.call_now(local.owner, request)),
             Self::Remote(remote) => remote.tell(&request),
+            Self::Python(queues) => queues.tell(request),
         }
     }
 
@@ -48,6 +54,7 @@ impl Link {
         match self {
             Self::Local(local) => local.hub.max_item(),
             Self::Remote(remote) => remote.max_item(),
+            Self::Python(_) => usize::MAX,
         }
     }
 
@@ -56,6 +63,7 @@ impl Link {
         match (self, other) {
             (Self::Local(one), Self::Local(other)) => Arc::ptr_eq(one, other),
             (Self::Remote(one), Self::Remote(other)) => Arc::ptr_eq(one, other),
+            (Self::Python(one), Self::Python(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }

@@ -1,47 +1,94 @@
 //! The client's end of a connection: many callers, one stream.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, io, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::oneshot, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::oneshot,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
 
 use super::{
     authkey::AuthKey,
     error::ManagerError,
-    handshake::{self, HandshakeError, Hello, ServerHello},
-    server::prepare,
+    handshake::{self, Greeting, HandshakeError, Hello, Md5, ServerHello},
+    outbox::Outbox,
     store::Settle,
-    stream::{FrameReader, LastSeen, Outbox},
+    stream::{FrameReader, LastSeen, is_near, prepare},
+    tls::{Dialler, TlsError},
     wire::{FRAME_OVERHEAD, Frame, Name, Reply, Request, SMALLEST_MAX_FRAME, VERSION, read_reply},
 };
+#[cfg(unix)]
+use super::{direct::Direct, runtime};
 
 /// How long connecting may take, name look-up, handshake and all.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long to wait for the manager to close after everything is written.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of pings, whose answers only show that the manager is there.
 const PING: u64 = u64::MAX;
+
+/// How a client is to connect.
+#[derive(Clone)]
+pub(crate) struct Dial {
+    pub key: AuthKey,
+    /// What the client calls itself.
+    pub name: String,
+    pub tls: Option<Dialler>,
+    /// Whether servers on other machines may have the key proven by MD5.
+    pub allow_md5: bool,
+    /// Whether its callers block mostly, and may use the socket themselves.
+    pub blocking: bool,
+}
 
 /// A connection to a manager. Ends when it is dropped, after what was told is written.
 #[derive(Debug)]
 pub(crate) struct Remote {
     shared: Arc<Shared>,
+    #[cfg(unix)]
+    direct: Option<Arc<Direct>>,
     max_item: usize,
 }
 
 impl Remote {
-    /// Connects, and serves the connection on the current tokio runtime.
-    pub async fn connect(address: &str, key: &AuthKey, name: String) -> Result<Self, ManagerError> {
-        let late = || ManagerError::Unreachable {
-            address: address.into(),
-            source: io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+    /// Connects, and serves the connection on the current tokio runtime. `None` if it is a server
+    /// of Python that answers.
+    pub async fn connect(address: &str, dial: Dial) -> Result<Option<Self>, ManagerError> {
+        let blocking = dial.blocking;
+        let Some((stream, hello)) = in_time(address, greet(address, dial)).await? else {
+            return Ok(None);
         };
-        let dialled = timeout(CONNECT, dial(address, key, name)).await;
-        let (stream, hello) = dialled.map_err(|_| late())??;
         let shared = Arc::new(Shared { outbox: Outbox::new(), calls: Mutex::default() });
-        tokio::spawn(serve(Arc::clone(&shared), stream, hello.silence));
         let max_frame = (hello.max_frame as usize).max(SMALLEST_MAX_FRAME);
-        Ok(Self { shared, max_item: max_frame - FRAME_OVERHEAD })
+        let max_item = max_frame - FRAME_OVERHEAD;
+        match stream {
+            #[cfg(unix)]
+            Stream::Plain(stream) if blocking => {
+                let direct = Direct::start(stream, hello.silence, &shared)
+                    .map_err(|error| ManagerError::Runtime(error.to_string()))?;
+                return Ok(Some(Self { shared, direct: Some(direct), max_item }));
+            }
+            Stream::Plain(stream) => {
+                let (read, write) = stream.into_split();
+                tokio::spawn(serve(Arc::clone(&shared), read, write, hello.silence));
+            }
+            Stream::Tls(stream) => {
+                let (read, write) = tokio::io::split(*stream);
+                tokio::spawn(serve(Arc::clone(&shared), read, write, hello.silence));
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = blocking;
+        Ok(Some(Self {
+            shared,
+            #[cfg(unix)]
+            direct: None,
+            max_item,
+        }))
     }
 
     pub fn max_item(&self) -> usize {
@@ -57,25 +104,51 @@ impl Remote {
         };
         let (sender, receiver) = oneshot::channel();
         let id = self.shared.open(sender, lease.clone())?;
-        self.shared.outbox.push(Frame::request(id, &request));
+        let frame = Frame::request(id, &request);
         let waits = request.may_wait();
         // The items are on their way: no need to keep them until the answer.
         drop(request);
+        #[cfg(unix)]
+        if let Some(direct) = &self.direct {
+            if runtime::may_block() {
+                self.shared.outbox.push_quietly(frame);
+                let answer = direct.wait(&self.shared, receiver);
+                return answer.ok_or_else(|| self.shared.disconnected());
+            }
+            self.shared.outbox.push(frame);
+            direct.awaited();
+        } else {
+            self.shared.outbox.push(frame);
+        }
+        #[cfg(not(unix))]
+        self.shared.outbox.push(frame);
         let mut call = Call { shared: &self.shared, id, waits, lease, receiver, over: false };
         let answer = (&mut call.receiver).await;
         call.over = true;
         answer.map_err(|_| self.shared.disconnected())
     }
 
-    /// Tells the manager something that has no answer.
+    /// Tells the manager something that has no answer: with the next request, or within
+    /// milliseconds.
     pub fn tell(&self, request: &Request) {
-        self.shared.outbox.push(Frame::request(0, request));
+        let frame = Frame::request(0, request);
+        #[cfg(unix)]
+        if let Some(direct) = &self.direct {
+            self.shared.outbox.push_quietly(frame);
+            return direct.told(&self.shared);
+        }
+        self.shared.outbox.push(frame);
     }
 }
 
 impl Drop for Remote {
     fn drop(&mut self) {
         self.shared.outbox.close();
+        // Now, since the program may end with its next line.
+        #[cfg(unix)]
+        if let Some(direct) = &self.direct {
+            direct.write(&self.shared);
+        }
     }
 }
 
@@ -112,8 +185,8 @@ impl Drop for Call<'_> {
 
 /// What callers and the connection's task share.
 #[derive(Debug)]
-struct Shared {
-    outbox: Outbox,
+pub(super) struct Shared {
+    pub(super) outbox: Outbox,
     calls: Mutex<Calls>,
 }
 
@@ -178,6 +251,25 @@ impl Shared {
         }
     }
 
+    /// Reads an answer and hands it to its caller.
+    pub(super) fn deliver_frame(&self, frame: Bytes) -> io::Result<()> {
+        let (id, reply) =
+            read_reply(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.deliver(id, reply);
+        Ok(())
+    }
+
+    /// Whether answers are to come.
+    #[cfg(unix)]
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.lock().open.is_empty()
+    }
+
+    #[cfg(unix)]
+    pub(super) fn has_ended(&self) -> bool {
+        self.calls.lock().ended.is_some()
+    }
+
     /// Gives back what an answer brought that nobody took.
     fn undo(&self, lease: Option<Name>, reply: Reply) {
         if let (Some(queue), Reply::Leased(given)) = (lease, reply) {
@@ -187,11 +279,11 @@ impl Shared {
         }
     }
 
-    /// Ends all calls: there is no connection any more.
-    fn end(&self, reason: String) {
+    /// Ends all calls: there is no connection any more. The first reason counts.
+    pub(super) fn end(&self, reason: String) {
         let open = {
             let mut calls = self.calls.lock();
-            calls.ended = Some(reason);
+            calls.ended.get_or_insert(reason);
             std::mem::take(&mut calls.open)
         };
         // Outside the lock: each drop wakes a caller.
@@ -210,28 +302,32 @@ struct EndOfCalls(Arc<Shared>);
 
 impl Drop for EndOfCalls {
     fn drop(&mut self) {
-        if self.0.calls.lock().ended.is_none() {
-            self.0.end("the runtime that served it ended".into());
-        }
+        self.0.end("the runtime that served it ended".into());
     }
 }
 
+/// Before its first ping, a client may be silent for a sixth of what the manager endures.
+pub(super) fn idle(silence: Duration) -> Duration {
+    (silence / 6).max(Duration::from_millis(1))
+}
+
+/// What a client says that has nothing to say.
+pub(super) fn ping() -> Frame {
+    Frame::request(PING, &Request::Ping)
+}
+
 /// Reads and writes until the connection ends.
-async fn serve(shared: Arc<Shared>, stream: TcpStream, silence: Duration) {
+async fn serve<R, W>(shared: Arc<Shared>, read: R, write: W, silence: Duration)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let calls = EndOfCalls(shared);
     let shared = &calls.0;
-    // Before the first ping, a client may be silent for a sixth of what the manager endures.
-    let idle = (silence / 6).max(Duration::from_millis(1));
-    let (read, write) = stream.into_split();
     let mut reader = FrameReader::new(read, usize::MAX);
     let progress = LastSeen::now();
-    let write = shared.outbox.write_to(
-        write,
-        silence,
-        idle,
-        || progress.touch(),
-        || Some(Frame::request(PING, &Request::Ping)),
-    );
+    let write =
+        shared.outbox.write_to(write, silence, idle(silence), || progress.touch(), || Some(ping()));
     let ended = tokio::select! {
         ended = read_replies(shared, &mut reader, silence, &progress) => ended,
         ended = write => match ended {
@@ -248,64 +344,102 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, silence: Duration) {
     });
 }
 
-async fn read_replies<R: tokio::io::AsyncRead + Unpin>(
+async fn read_replies<R: AsyncRead + Unpin>(
     shared: &Shared,
     reader: &mut FrameReader<R>,
     silence: Duration,
     progress: &LastSeen,
 ) -> io::Result<()> {
     loop {
-        let frame = match reader.next(silence).await {
-            Ok(Some(frame)) => frame,
+        match reader.next(silence).await {
+            Ok(Some(frame)) => shared.deliver_frame(frame)?,
             Ok(None) => return Ok(()),
             // The manager answers a ping only after what was sent before, which may take long.
-            Err(error) if error.kind() == io::ErrorKind::TimedOut && progress.within(silence) => {
-                continue;
-            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && progress.within(silence) => {}
             Err(error) => return Err(error),
-        };
-        let (id, reply) =
-            read_reply(frame).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        shared.deliver(id, reply);
+        }
     }
 }
 
-/// Opens a connection and shakes hands.
-async fn dial(
+/// A connection over which both ends have proven their key.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Gives up what connecting takes too long.
+pub(super) async fn in_time<T>(
     address: &str,
-    key: &AuthKey,
-    name: String,
-) -> Result<(TcpStream, ServerHello), ManagerError> {
+    connecting: impl Future<Output = Result<T, ManagerError>>,
+) -> Result<T, ManagerError> {
+    timeout(CONNECT, connecting).await.unwrap_or_else(|_| {
+        let source = io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+        Err(ManagerError::Unreachable { address: address.into(), source })
+    })
+}
+
+/// Opens a connection and proves the key.
+pub(super) async fn dial(address: &str, dial: &Dial) -> Result<Stream, ManagerError> {
     let mut stream = reach(address).await?;
     prepare(&stream);
-    let address = || address.to_owned();
-    let greeted = async {
-        handshake::introduce(&mut stream, key).await?;
-        let hello = Hello { version: VERSION, name };
-        handshake::write_small(&mut stream, &hello.write()).await?;
-        handshake::read_small(&mut stream).await
+    let failed = |error| told(address, error);
+    let near = stream.peer_addr().is_ok_and(|peer| is_near(&stream, peer));
+    let md5 = if near || dial.allow_md5 { Md5::Allowed } else { Md5::Refused };
+    let Some(tls) = &dial.tls else {
+        handshake::introduce(&mut stream, &dial.key, md5).await.map_err(failed)?;
+        return Ok(Stream::Plain(stream));
     };
-    let answer = match greeted.await {
-        Ok(answer) => answer,
-        Err(HandshakeError::WrongKey) => return Err(ManagerError::WrongKey { address: address() }),
-        Err(HandshakeError::Io(source)) => {
-            // Not what a manager does to strangers, but what one does that is shutting down.
-            let reason = format!("it ended during the handshake: {source}");
-            return Err(ManagerError::Disconnected { reason });
+    // The manager speaks first: the challenge to those without TLS.
+    handshake::read_small(&mut stream).await.map_err(failed)?;
+    let mut stream =
+        tls.connect(stream).await.map_err(|error| TlsError::of_handshake(address, error))?;
+    handshake::introduce(&mut stream, &dial.key, md5).await.map_err(failed)?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Opens a connection and says hello; `None` if it is a server of Python that answers.
+async fn greet(address: &str, how: Dial) -> Result<Option<(Stream, ServerHello)>, ManagerError> {
+    let mut stream = dial(address, &how).await?;
+    let greeting = match &mut stream {
+        Stream::Plain(stream) => hello(stream, how.name).await,
+        Stream::Tls(stream) => hello(stream, how.name).await,
+    };
+    match greeting.map_err(|error| told(address, error))? {
+        Greeting::Spinneret(hello) if hello.version == VERSION => Ok(Some((stream, hello))),
+        Greeting::Spinneret(hello) => {
+            let (ours, theirs) = (VERSION, hello.version);
+            Err(ManagerError::VersionMismatch { address: address.into(), ours, theirs })
         }
-        Err(HandshakeError::Protocol(reason)) => {
-            return Err(ManagerError::NotAManager { address: address(), reason });
-        }
-    };
-    let Some(hello) = ServerHello::read(&answer, VERSION) else {
-        let reason = "its hello is not spinneret's".into();
-        return Err(ManagerError::NotAManager { address: address(), reason });
-    };
-    if hello.version != VERSION {
-        let (ours, theirs) = (VERSION, hello.version);
-        return Err(ManagerError::VersionMismatch { address: address(), ours, theirs });
+        Greeting::Python => Ok(None),
     }
-    Ok((stream, hello))
+}
+
+async fn hello<S>(stream: &mut S, name: String) -> Result<Greeting, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    handshake::write_small(stream, &Hello { version: VERSION, name }.write()).await?;
+    handshake::greeting(stream, VERSION).await
+}
+
+/// What a failed handshake tells the caller.
+fn told(address: &str, error: HandshakeError) -> ManagerError {
+    let address = address.to_owned();
+    match error {
+        HandshakeError::WrongKey => ManagerError::WrongKey { address },
+        HandshakeError::NeedsTls => TlsError::Required { address }.into(),
+        HandshakeError::Io(source) => match TlsError::of_verdict(&address, &source) {
+            Some(verdict) => verdict.into(),
+            // Not what a manager does to strangers, but what one does that is shutting down.
+            None => ManagerError::Disconnected {
+                reason: format!("it ended during the handshake: {source}"),
+            },
+        },
+        error @ (HandshakeError::Protocol(_) | HandshakeError::Md5) => {
+            ManagerError::NotAManager { address, reason: error.to_string() }
+        }
+    }
 }
 
 /// Connects to the first of the address's hosts that answers.

@@ -28,6 +28,8 @@ static BACKGROUND: Mutex<Option<Runtime>> = Mutex::new(None);
 thread_local! {
     /// Whether this thread waits in [`block_on`], so that its own runtime, if any, stands still.
     static BLOCKED: Cell<bool> = const { Cell::new(false) };
+    /// Unparks this thread.
+    static WAKER: Waker = Waker::from(Arc::new(Parked(thread::current())));
 }
 
 /// The runtime that serves what blocking programs start.
@@ -68,8 +70,20 @@ impl Wake for Parked {
     }
 }
 
+/// Whether a future that is polled now may block: its thread is there for nothing else.
+#[cfg(unix)]
+pub(crate) fn may_block() -> bool {
+    BLOCKED.get()
+}
+
+/// What unparks this thread, perhaps also when it need not be.
+pub(crate) fn thread_waker() -> Waker {
+    WAKER.with(Waker::clone)
+}
+
 /// Blocks this thread until the future is done. Unlike tokio's, works on any thread, also on one
-/// of a runtime (which it then holds up).
+/// of a runtime (which it then holds up). Calls to a manager elsewhere that the future makes may
+/// block the thread within a poll: it must not wait for anything else at the same time.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     /// Takes the mark back also when the future panics.
     struct Mark(bool);
@@ -80,7 +94,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
     let _mark = Mark(BLOCKED.replace(true));
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Parked(thread::current())));
+    let waker = thread_waker();
     let mut context = Context::from_waker(&waker);
     loop {
         // Tokio's primitives let a task run for a while only; here nobody else waits for it to

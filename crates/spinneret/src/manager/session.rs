@@ -5,67 +5,88 @@ use std::{
     future::{Future, pending, poll_fn},
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
+use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, oneshot, watch},
+    net::TcpStream,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::timeout,
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{
     authkey::AuthKey,
-    handshake::{self, HandshakeError, Hello, ServerHello},
-    hub::Hub,
+    handshake::{self, First, HandshakeError, Md5, ServerHello},
+    hub::{ConnectionKind, Hub},
+    outbox::Outbox,
+    python,
     store::Owner,
-    stream::{FrameReader, Outbox},
-    wire::{Frame, Malformed, Refusal, Reply, Request, VERSION, read_request},
+    strangers::Stranger,
+    stream::{FrameReader, is_near},
+    tls::{Door, Policy, Verdict},
+    wire::{ClusterRequest, Frame, Malformed, Refusal, Reply, Request, VERSION, read_request},
 };
 
 /// Requests of one connection that may wait at a time.
 const MOST_WAITING: usize = 4096;
+/// What a waiting request is counted for beyond its frame, in bytes.
+const WAITING_HEAD: usize = 1 << 10;
 /// Bytes of items in waiting puts of one connection above which no more are let wait.
 const MOST_WAITING_BYTES: usize = 64 << 20;
 /// How long a connection that ends may take to end well.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a server's connections have in common.
-#[derive(Debug)]
 pub(crate) struct Limits {
     pub key: AuthKey,
+    /// What Python's connections need besides.
+    pub python: Arc<python::Server>,
+    /// Whether peers beyond this machine may prove their key by MD5.
+    pub allow_md5: bool,
     /// The longest frame, in bytes.
     pub max_frame: usize,
     /// For the whole handshake.
     pub handshake: Duration,
     /// After this long without a byte, a peer is taken for dead.
     pub silence: Duration,
+    pub tls: Policy,
 }
 
-/// Serves a connection. `unproven` is given back once the peer has proven that it has the key.
-pub(crate) async fn serve<S>(
+/// Serves a connection, which is a `stranger` until it has proven that it has the key.
+pub(crate) async fn serve(
     hub: Arc<Hub>,
     limits: Arc<Limits>,
-    stream: S,
+    stream: TcpStream,
     address: SocketAddr,
-    unproven: OwnedSemaphorePermit,
+    stranger: Stranger,
     mut stop: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let mut stream = stream;
+) {
+    // What is only needed for a while is boxed, here and below: a connection's memory is that of
+    // its largest part.
+    let greeting = Box::pin(timeout(limits.handshake, greet(stream, &limits, address)));
     let greeted = tokio::select! {
-        greeted = timeout(limits.handshake, greet(&mut stream, &limits)) => greeted,
+        greeted = greeting => greeted,
         _ = stop.wait_for(|stop| *stop) => return,
     };
-    let name = match greeted {
-        Ok(Ok(name)) => name,
+    let (stream, peer) = match greeted {
+        Ok(Ok(greeted)) => greeted,
         Ok(Err(HandshakeError::WrongKey)) => {
             tracing::warn!(peer = %address, "refused a connection: its key is wrong");
+            return;
+        }
+        Ok(Err(HandshakeError::NeedsTls)) => {
+            tracing::warn!(
+                peer = %address,
+                "refused a connection: it came without TLS; give it the authority's file (ca.pem), \
+                 or allow plain text",
+            );
             return;
         }
         Ok(Err(error)) => {
@@ -77,14 +98,38 @@ pub(crate) async fn serve<S>(
             return;
         }
     };
-    drop(unproven);
+    if !stranger.make_known() {
+        return;
+    }
+    let (stream, name) = match (stream, peer) {
+        (stream, Peer::Ours(name)) => (stream, name),
+        (Stream::Plain(stream), Peer::Python(start)) => {
+            let server = Arc::clone(&limits.python);
+            return Box::pin(python::serve(server, stream, address, start, stop)).await;
+        }
+        (Stream::Tls(stream), Peer::Python(start)) => {
+            let server = Arc::clone(&limits.python);
+            return Box::pin(python::serve(server, *stream, address, start, stop)).await;
+        }
+    };
 
-    let (reader, writer) = tokio::io::split(stream);
-    let owner = hub.enter(address, name.clone());
-    tracing::debug!(peer = %address, name, "connected");
+    let encrypted = matches!(stream, Stream::Tls(_));
+    let kind = ConnectionKind::Spinneret { version: VERSION };
+    let owner = hub.enter(address, name.clone(), kind, encrypted);
+    tracing::debug!(peer = %address, name, encrypted, "connected");
     // Also if this future is dropped, so that no lease outlives its connection.
     let presence = Presence { hub: Arc::clone(&hub), owner };
-    let ended = Session::new(&hub, &limits, owner).run(reader, writer, stop).await;
+    let session = Session::new(&hub, &limits, owner);
+    let ended = match stream {
+        Stream::Plain(stream) => {
+            let (reader, writer) = stream.into_split();
+            Box::pin(session.run(reader, writer, stop)).await
+        }
+        Stream::Tls(stream) => {
+            let (reader, writer) = tokio::io::split(*stream);
+            Box::pin(session.run(reader, writer, stop)).await
+        }
+    };
     let returned = presence.hub.leave(owner);
     match ended {
         Ok(()) => tracing::debug!(peer = %address, name, returned, "disconnected"),
@@ -92,6 +137,12 @@ pub(crate) async fn serve<S>(
             tracing::warn!(peer = %address, name, returned, %error, "closed a connection");
         }
     }
+}
+
+/// A connection whose peer has proven its key.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 struct Presence {
@@ -105,15 +156,44 @@ impl Drop for Presence {
     }
 }
 
-/// The handshake, up to the two hellos; returns the peer's name.
-async fn greet<S>(stream: &mut S, limits: &Limits) -> Result<String, HandshakeError>
+/// Who a peer turns out to be: one of ours with its name, or Python and its first bytes.
+enum Peer {
+    Ours(String),
+    Python(BytesMut),
+}
+
+/// The handshake, that of TLS included, up to the two hellos if the peer is one of ours.
+async fn greet(
+    mut stream: TcpStream,
+    limits: &Limits,
+    address: SocketAddr,
+) -> Result<(Stream, Peer), HandshakeError> {
+    let near = is_near(&stream, address);
+    let mut door = Door::new(&mut stream, near || limits.tls.allows_plaintext());
+    let welcomed = welcome(&mut door, limits, near).await;
+    match door.verdict() {
+        Some(Verdict::Tls) => {
+            let mut stream = Box::new(limits.tls.accept(stream).await?);
+            let peer = welcome(&mut stream, limits, near).await?;
+            Ok((Stream::Tls(stream), peer))
+        }
+        Some(Verdict::Forbidden) => {
+            handshake::write_small(&mut stream, handshake::NEEDS_TLS).await?;
+            Err(HandshakeError::NeedsTls)
+        }
+        Some(Verdict::Plain) | None => Ok((Stream::Plain(stream), welcomed?)),
+    }
+}
+
+async fn welcome<S>(stream: &mut S, limits: &Limits, near: bool) -> Result<Peer, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    handshake::welcome(stream, &limits.key).await?;
-    let first = handshake::read_small(stream).await?;
-    let Some(hello) = Hello::read(&first) else {
-        return Err(HandshakeError::Protocol("it does not speak spinneret's protocol".into()));
+    let md5 = if near || limits.allow_md5 { Md5::Allowed } else { Md5::Refused };
+    handshake::welcome(stream, &limits.key, md5).await?;
+    let hello = match handshake::first(stream).await? {
+        First::Hello(hello) => hello,
+        First::Python(start) => return Ok(Peer::Python(start)),
     };
     let ours = ServerHello {
         version: VERSION,
@@ -128,7 +208,7 @@ where
             hello.version
         )));
     }
-    Ok(hello.name)
+    Ok(Peer::Ours(hello.name))
 }
 
 /// A future that answers a request.
@@ -172,13 +252,28 @@ impl<'a> Session<'a> {
         let mut reader = FrameReader::new(reader, self.limits.max_frame);
         let outbox = Arc::clone(&self.outbox);
         let silence = self.limits.silence;
-        let write = outbox.write_to(writer, silence, silence, || (), || None);
-        let mut write = std::pin::pin!(write);
-        let ended = tokio::select! {
-            ended = self.read(&mut reader) => ended.map(|()| false),
-            // The writer ends first only if the stream takes nothing any more.
-            ended = &mut write => ended.map(|()| false),
-            _ = stop.wait_for(|stop| *stop) => Ok(true),
+        let mut write = pin!(outbox.write_to(writer, silence, silence, || (), || None));
+        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        let ended = loop {
+            if let Err(error) = self.answer_buffered(&mut reader).await {
+                break Err(error);
+            }
+            // A peer that does not read its answers may not ask for more.
+            let room = outbox.has_room();
+            tokio::select! {
+                // The answers to all that was read at a time go out first, and in one write.
+                biased;
+                // The writer ends before the reader only if the stream takes nothing any more.
+                ended = &mut write => break ended.map(|()| false),
+                // Before what a peer can keep ready for ever.
+                _ = &mut stopped => break Ok(true),
+                more = reader.fill(silence), if room => match more {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(false),
+                    Err(error) => break Err(error),
+                },
+                () = outbox.room(), if !room => {}
+            }
         };
         if matches!(ended, Ok(true)) {
             // The hub has stopped: whoever waits is told so, and then everything is said.
@@ -199,9 +294,14 @@ impl<'a> Session<'a> {
         ended.map(drop)
     }
 
-    /// Reads requests until the connection ends.
-    async fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut FrameReader<R>) -> io::Result<()> {
-        while let Some(frame) = reader.next(self.limits.silence).await? {
+    /// Answers the requests that have arrived, as long as there is room for answers.
+    async fn answer_buffered<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut FrameReader<R>,
+    ) -> io::Result<()> {
+        while self.outbox.has_room()
+            && let Some(frame) = reader.buffered()?
+        {
             let weight = frame.len();
             let (id, request) = read_request(frame).map_err(broken)?;
             match request {
@@ -211,8 +311,16 @@ impl<'a> Session<'a> {
                     }
                 }
                 Ok(
-                    request @ (Request::Put { .. } | Request::Lease { .. } | Request::Join { .. }),
+                    request @ (Request::Put { .. }
+                    | Request::PutWith { .. }
+                    | Request::Lease { .. }
+                    | Request::Join { .. }
+                    | Request::Cluster(ClusterRequest::Fetch | ClusterRequest::Listen)),
                 ) => {
+                    self.answer_in_time(id, request, weight).await?;
+                }
+                // What is only told nobody waits for.
+                Ok(request) if id != 0 && self.hub.may_wait(&request) => {
                     self.answer_in_time(id, request, weight).await?;
                 }
                 Ok(request) => {
@@ -223,15 +331,14 @@ impl<'a> Session<'a> {
                     self.send(id, &Reply::Refused(Refusal::BadRequest(malformed.to_string())));
                 }
             }
-            // A peer that does not read its answers may not ask for more.
-            self.outbox.room().await;
         }
         Ok(())
     }
 
     fn send(&self, id: u64, reply: &Reply) {
         if id != 0 {
-            self.outbox.push(Frame::reply(id, reply));
+            // The writer is of this very task, and polled next.
+            self.outbox.push_quietly(Frame::reply(id, reply));
         }
     }
 
@@ -243,15 +350,23 @@ impl<'a> Session<'a> {
         while let Some(ended) = self.waiting.try_join_next() {
             self.forget(ended);
         }
-        let weight = if matches!(request, Request::Put { .. }) { weight } else { 0 };
+        // Takers that wait are counted; whatever else waits does so with what it brought.
+        let taker = matches!(request, Request::Lease { .. } | Request::Join { .. });
+        let weight = if taker { 0 } else { weight + WAITING_HEAD };
         let (hub, owner) = (Arc::clone(self.hub), self.owner);
+        // Before it is begun: what a put has brought in by then would stay.
+        let heavy =
+            !taker && self.waiting_bytes > 0 && self.waiting_bytes + weight > MOST_WAITING_BYTES;
+        if heavy || self.cancel.contains_key(&id) {
+            self.send(id, &Reply::Refused(Refusal::TooManyWaiting));
+            return Ok(());
+        }
         let mut answer: Answer = Box::pin(async move { hub.call(owner, request).await });
         if let Poll::Ready(reply) = poll_once(&mut answer).await {
             self.send(id, &reply);
             return Ok(());
         }
-        let heavy = self.waiting_bytes > 0 && self.waiting_bytes + weight > MOST_WAITING_BYTES;
-        if heavy || self.waiting.len() >= MOST_WAITING || self.cancel.contains_key(&id) {
+        if taker && self.waiting.len() >= MOST_WAITING {
             self.send(id, &Reply::Refused(Refusal::TooManyWaiting));
             return Ok(());
         }
@@ -296,3 +411,6 @@ async fn poll_once(answer: &mut Answer) -> Poll<Reply> {
 fn broken(malformed: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("broke the protocol: {malformed}"))
 }
+
+#[cfg(test)]
+mod tests;

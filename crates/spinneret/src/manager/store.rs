@@ -2,193 +2,155 @@
 //!
 //! Time comes in as an argument and answers go out at once, so that every rule of the queue can be
 //! tested by itself. [`shared`](super::shared) adds the waiting around it.
+//!
+//! A durable queue's store also notes each [`Change`] for whoever writes them down. What must not
+//! be seen before it is written has two halves there: [`offer`](Store::offer) and
+//! [`admit`](Store::admit), [`settle`](Store::settle) and [`ended`](Store::ended). In memory the
+//! first half is all.
+
+mod dead;
+mod dedupe;
+mod hold;
+mod item;
+mod journal;
+mod leases;
+mod line;
+mod options;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::Arc,
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use dedupe::Keys;
+use leases::Leases;
+use line::{Delayed, Line};
 
-/// Who holds a lease: one connection, or one handle within the manager's process.
-pub(crate) type Owner = u64;
-
-/// What an item in a batch is counted for beyond its payload, in bytes: more than goes with it.
-pub(crate) const ITEM_HEAD: usize = 24;
-
-/// How a queue is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueOptions {
-    pub(crate) maxsize: u64,
-    pub(crate) max_deliveries: u32,
-}
-
-impl QueueOptions {
-    /// An unbounded queue whose items are delivered up to 5 times.
-    pub fn new() -> Self {
-        Self { maxsize: 0, max_deliveries: 5 }
-    }
-
-    /// The number of queued items from which puts wait. Leased items do not count. 0 is no bound.
-    #[must_use]
-    pub fn maxsize(mut self, items: usize) -> Self {
-        self.maxsize = items as u64;
-        self
-    }
-
-    /// How often an item is delivered before it becomes a dead letter. 0 is no limit.
-    #[must_use]
-    pub fn max_deliveries(mut self, deliveries: u32) -> Self {
-        self.max_deliveries = deliveries;
-        self
-    }
-}
-
-impl Default for QueueOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A queue in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueStats {
-    /// Items waiting to be taken.
-    pub queued: u64,
-    /// Items taken and not yet done.
-    pub leased: u64,
-    /// Dead letters.
-    pub dead: u64,
-    /// Items that `join` waits for: queued and leased ones.
-    pub unfinished: u64,
-    /// Items ever put.
-    pub puts: u64,
-    /// Deliveries ever made; an item that came back counts again.
-    pub delivered: u64,
-    /// Items ever done.
-    pub done: u64,
-    /// Queued items from which puts wait; 0 is no bound.
-    pub maxsize: u64,
-    /// Whether the queue is closed to new items.
-    pub closed: bool,
-}
-
-/// An item on its way to whoever asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Delivery {
-    /// The lease under which it is held.
-    pub lease: u64,
-    /// How often it was delivered, this time included.
-    pub deliveries: u32,
-    pub payload: Bytes,
-}
-
-/// An item that nobody will be given any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dead {
-    pub id: u64,
-    pub deliveries: u32,
-    pub reason: Arc<str>,
-    pub payload: Bytes,
-}
-
-/// What its holder says about a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Settle {
-    /// The item is done with.
-    Done,
-    /// The item was not tried: back to the head, and this delivery does not count for its limit.
-    Release,
-    /// The item was tried in vain: back to the head, unless it has used up its deliveries.
-    Return { reason: Arc<str> },
-    /// The item is hopeless: to the dead letters.
-    Fail { reason: Arc<str> },
-    /// The holder needs this long from now.
-    Extend { hold: Duration },
-}
-
-/// What became of an offer of items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    Taken,
-    Full,
-    Closed,
-}
-
-/// What there is for somebody who asks for items.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Take {
-    Items(Vec<Delivery>),
-    Empty,
-    Closed,
-}
-
-/// A queued item. Millions of them may wait, so nothing here that is not needed for each.
-#[derive(Clone, Debug)]
-struct Item {
-    payload: Bytes,
-    deliveries: u32,
-    /// Deliveries that ended with a release and do not count for the limit.
-    released: u32,
-}
-
-#[derive(Debug)]
-struct Held {
-    item: Item,
-    owner: Owner,
-    /// None for a lease that lasts as long as its owner.
-    deadline: Option<Instant>,
-}
+pub(crate) use item::{
+    Ask, Batch, Buried, Dead, Delivery, ITEM_HEAD, Item, ItemId, Offer, Offered, Owner, Past,
+    Settle, Settled, Take, Waiting,
+};
+pub(crate) use journal::Change;
+pub(crate) use options::{Backoff, Dedupe};
+pub use options::{PutOptions, QueueOptions, QueueStats};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Store {
     options: QueueOptions,
-    /// Head first.
-    items: VecDeque<Item>,
-    /// By lease number. Numbers grow with every delivery, so that their order is the queue's.
-    leases: HashMap<u64, Held>,
-    /// Every lease that has a deadline, and no other.
-    deadlines: BTreeSet<(Instant, u64)>,
+    line: Line,
+    delayed: Delayed,
+    leases: Leases,
     /// Oldest, and so lowest number, first.
-    dead: VecDeque<Dead>,
-    last_lease: u64,
+    dead: VecDeque<Buried>,
+    keys: Keys,
     last_dead: u64,
+    /// Items that are gone from the queue but still waited for.
+    taken: u64,
+    /// Items that will be queued once they are written.
+    incoming: u64,
+    /// Leases that will be over once this is written.
+    ending: u64,
+    /// Taken items that will be done once this is written.
+    finishing: u64,
     puts: u64,
     delivered: u64,
     done: u64,
     closed: bool,
+    /// Where the next item gets its place in the sequence of puts.
+    sequence: Arc<AtomicU64>,
+    /// What is to be written down; `None` if nothing ever is.
+    journal: Option<Vec<Change>>,
 }
 
 impl Store {
+    /// An empty queue in memory.
     pub fn new(options: QueueOptions) -> Self {
         Self {
             options,
-            items: VecDeque::new(),
-            leases: HashMap::new(),
-            deadlines: BTreeSet::new(),
+            line: Line::default(),
+            delayed: Delayed::default(),
+            leases: Leases::default(),
             dead: VecDeque::new(),
-            last_lease: 0,
+            keys: Keys::default(),
             last_dead: 0,
+            taken: 0,
+            incoming: 0,
+            ending: 0,
+            finishing: 0,
             puts: 0,
             delivered: 0,
             done: 0,
             closed: false,
+            sequence: Arc::default(),
+            journal: None,
         }
+    }
+
+    /// A durable queue as it was when its manager ended. What was held then is at its place in
+    /// the line again, or a dead letter if that was its last delivery.
+    pub fn durable(options: QueueOptions, sequence: Arc<AtomicU64>, past: Past) -> Self {
+        let journal = Some(Vec::new());
+        let mut store = Self { sequence, journal, ..Self::new(options) };
+        store.last_dead = past.dead.last().map_or(0, |dead| dead.number);
+        store.dead = past.dead.into();
+        store.taken = past.taken;
+        store.closed = past.closed;
+        past.keys.into_iter().for_each(|(key, until)| store.keys.insert(key, until));
+        let reason = Arc::from("manager ended");
+        for (item, due) in past.items {
+            if store.used_up(&item) {
+                store.bury(item, Arc::clone(&reason));
+            } else {
+                store.join_line(item, due);
+            }
+        }
+        store
+    }
+
+    /// What has to be written down since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(change());
+        }
+    }
+
+    fn note_tries(&mut self, item: &Item, due: Option<Instant>) {
+        let Item { id, deliveries, released, .. } = *item;
+        self.note(|| Change::Tries { item: id, deliveries, released, due });
     }
 
     pub fn options(&self) -> QueueOptions {
         self.options
     }
 
+    pub fn set_options(&mut self, options: QueueOptions) {
+        self.options = options;
+    }
+
+    fn queued(&self) -> u64 {
+        (self.line.len() + self.delayed.len()) as u64
+    }
+
     pub fn stats(&self) -> QueueStats {
-        let (queued, leased) = (self.items.len() as u64, self.leases.len() as u64);
+        let queued = self.queued();
+        let leased = self.leases.len() as u64 + self.ending;
+        let taken = self.taken + self.finishing;
         QueueStats {
             queued,
+            delayed: self.delayed.len() as u64,
             leased,
             dead: self.dead.len() as u64,
-            unfinished: queued + leased,
+            taken,
+            unfinished: queued + leased + taken,
             puts: self.puts,
             delivered: self.delivered,
             done: self.done,
@@ -197,14 +159,17 @@ impl Store {
         }
     }
 
-    /// Whether nothing is queued or leased.
+    /// Whether nothing is queued, leased or taken.
     pub fn is_finished(&self) -> bool {
-        self.items.is_empty() && self.leases.is_empty()
+        self.line.is_empty()
+            && self.delayed.is_empty()
+            && self.leases.is_empty()
+            && self.taken + self.ending + self.finishing == 0
     }
 
     /// Whether somebody who waits for items should look again.
     pub fn concerns_takers(&self) -> bool {
-        self.closed || !self.items.is_empty()
+        self.closed || !self.line.is_empty()
     }
 
     /// Whether somebody who waits for room should look again.
@@ -213,241 +178,133 @@ impl Store {
     }
 
     fn has_room(&self) -> bool {
-        self.options.maxsize == 0 || (self.items.len() as u64) < self.options.maxsize
+        self.options.maxsize == 0 || self.queued() + self.incoming < self.options.maxsize
     }
 
-    /// Takes in as many of the items as there is room for, leaving the rest.
-    pub fn offer(&mut self, items: &mut VecDeque<Bytes>) -> Offer {
-        if self.closed && !items.is_empty() {
-            return Offer::Closed;
-        }
-        while !items.is_empty() {
-            if !self.has_room() {
-                return Offer::Full;
-            }
-            if let Some(payload) = items.pop_front() {
-                self.items.push_back(Item { payload, deliveries: 0, released: 0 });
-                self.puts += 1;
-            }
-        }
-        Offer::Taken
+    fn next_id(&self, priority: i8) -> ItemId {
+        ItemId::new(priority, self.sequence.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Gives an owner up to `max` items from the head, but no more than `max_bytes` beyond the
-    /// first, to hold until the deadline.
-    pub fn take(
-        &mut self,
-        owner: Owner,
-        max: usize,
-        max_bytes: usize,
-        deadline: Option<Instant>,
-    ) -> Take {
-        if self.items.is_empty() {
-            // An item that another holds may still come back; the owner's own cannot while it
-            // waits for more, so waiting for them could wait for ever.
-            let drained = self.closed && self.leases.values().all(|held| held.owner == owner);
-            return if drained { Take::Closed } else { Take::Empty };
+    /// Takes as many items out of the batch as there is room for. They are in the queue once they
+    /// are [admitted](Self::admit), those of a queue in memory at once.
+    pub fn offer(&mut self, batch: &mut Batch, now: Instant) -> (Offer, Offered) {
+        let mut offered = Offered::default();
+        if self.closed && batch.len() > 0 {
+            return (Offer::Closed, offered);
         }
-        let mut given = Vec::with_capacity(max.min(self.items.len()));
-        let mut bytes = 0;
-        while given.len() < max {
-            let Some(next) = self.items.front() else {
+        while batch.len() > 0 {
+            let double = batch.key().is_some_and(|key| self.keys.has(key, now));
+            if !double && !self.has_room() {
+                return (Offer::Full, offered);
+            }
+            let Some((payload, options)) = batch.pop() else {
                 break;
             };
-            bytes += next.payload.len() + ITEM_HEAD;
-            if bytes > max_bytes && !given.is_empty() {
-                break;
-            }
-            let Some(mut item) = self.items.pop_front() else {
-                break;
-            };
-            item.deliveries = item.deliveries.saturating_add(1);
-            self.delivered += 1;
-            self.last_lease += 1;
-            let lease = self.last_lease;
-            given.push(Delivery {
-                lease,
-                deliveries: item.deliveries,
-                payload: item.payload.clone(),
-            });
-            if let Some(deadline) = deadline {
-                self.deadlines.insert((deadline, lease));
-            }
-            self.leases.insert(lease, Held { item, owner, deadline });
-        }
-        Take::Items(given)
-    }
-
-    /// Settles an owner's leases and returns those that it does not hold (any more).
-    pub fn settle(&mut self, owner: Owner, leases: &[u64], how: &Settle, now: Instant) -> Vec<u64> {
-        let mut lost = Vec::new();
-        let mut mine: Vec<u64> = leases.to_vec();
-        mine.retain(|lease| {
-            let held = self.leases.get(lease).is_some_and(|held| held.owner == owner);
-            if !held {
-                lost.push(*lease);
-            }
-            held
-        });
-        // Last first, so that what goes back to the head keeps its order.
-        mine.sort_unstable_by(|a, b| b.cmp(a));
-        for lease in mine {
-            if let Settle::Extend { hold } = how {
-                self.extend(lease, now.checked_add(*hold));
-            } else if let Some(item) = self.end(lease) {
-                match how {
-                    Settle::Done => self.done += 1,
-                    Settle::Release => {
-                        let released = item.released.saturating_add(1);
-                        self.items.push_front(Item { released, ..item });
-                    }
-                    Settle::Return { reason } => self.give_back(item, reason),
-                    Settle::Fail { reason } => self.bury(&item, Arc::clone(reason)),
-                    Settle::Extend { .. } => {}
+            offered.accepted += 1;
+            if let Some(Dedupe { key, ttl }) = options.dedupe {
+                if double {
+                    offered.duplicates += 1;
+                    offered.relied.push(key);
+                    continue;
                 }
+                let until = now + ttl;
+                self.keys.tidy(now);
+                self.keys.insert(key.clone(), until);
+                self.note(|| Change::Key { key: key.clone(), until });
+                offered.claimed.push(key);
+            }
+            let due = (!options.delay.is_zero()).then(|| now + options.delay);
+            let item =
+                Item { payload, id: self.next_id(options.priority), deliveries: 0, released: 0 };
+            if let Some(journal) = &mut self.journal {
+                let payload = item.payload.clone();
+                journal.push(Change::Put { item: item.id, due, payload });
+                offered.items.push((item, due));
+                self.incoming += 1;
             } else {
-                // The same number twice in one request.
-                lost.push(lease);
+                self.puts += 1;
+                self.join_line(item, due);
             }
         }
-        lost
+        (Offer::Taken, offered)
     }
 
-    /// Ends a lease and hands out its item.
-    fn end(&mut self, lease: u64) -> Option<Item> {
-        let held = self.leases.remove(&lease)?;
-        if let Some(deadline) = held.deadline {
-            self.deadlines.remove(&(deadline, lease));
+    /// Lets offered items in, or forgets them if they could not be written. False if that is so,
+    /// or was for an item that made a duplicate of one of these.
+    pub fn admit(&mut self, offered: Offered, written: bool) -> bool {
+        self.incoming -= offered.items.len() as u64;
+        if !written {
+            offered.claimed.iter().for_each(|key| self.keys.remove(key));
+            return false;
         }
-        Some(held.item)
+        self.puts += offered.items.len() as u64;
+        for (item, due) in offered.items {
+            self.join_line(item, due);
+        }
+        offered.relied.iter().all(|key| self.keys.knows(key))
     }
 
-    fn extend(&mut self, lease: u64, deadline: Option<Instant>) {
-        let Some(held) = self.leases.get_mut(&lease) else {
-            return;
-        };
-        let before = std::mem::replace(&mut held.deadline, deadline);
-        if let Some(before) = before {
-            self.deadlines.remove(&(before, lease));
-        }
-        if let Some(deadline) = deadline {
-            self.deadlines.insert((deadline, lease));
-        }
-    }
-
-    /// Puts an item back at the head, or among the dead letters if it was delivered too often.
-    fn give_back(&mut self, item: Item, reason: &Arc<str>) {
-        let counted = item.deliveries.saturating_sub(item.released);
-        if self.options.max_deliveries != 0 && counted >= self.options.max_deliveries {
-            self.bury(&item, Arc::clone(reason));
-        } else {
-            self.items.push_front(item);
+    fn join_line(&mut self, item: Item, due: Option<Instant>) {
+        match due {
+            Some(due) => self.delayed.insert(due, item),
+            None => self.line.push_back(item),
         }
     }
 
-    fn bury(&mut self, item: &Item, reason: Arc<str>) {
-        self.last_dead += 1;
-        self.dead.push_back(Dead {
-            id: self.last_dead,
-            deliveries: item.deliveries,
-            reason,
-            // A copy: a dead letter may stay for long, and must not keep a whole batch in memory.
-            payload: Bytes::copy_from_slice(&item.payload),
-        });
-    }
-
-    /// Takes back every lease whose deadline is not after `now`; returns how many.
-    pub fn expire(&mut self, now: Instant) -> usize {
-        let mut over = Vec::new();
-        while let Some(&(deadline, lease)) = self.deadlines.first() {
-            if deadline > now {
-                break;
-            }
-            self.deadlines.pop_first();
-            over.push(lease);
-        }
-        self.take_back(over, "lease deadline passed")
-    }
-
-    /// Takes back every lease of an owner that is gone; returns how many.
-    pub fn owner_gone(&mut self, owner: Owner) -> usize {
-        let held = self.leases.iter().filter(|(_, held)| held.owner == owner);
-        let held = held.map(|(lease, _)| *lease).collect();
-        self.take_back(held, "connection lost")
-    }
-
-    fn take_back(&mut self, mut leases: Vec<u64>, reason: &str) -> usize {
-        if leases.is_empty() {
-            return 0;
-        }
-        let reason = Arc::from(reason);
-        leases.sort_unstable_by(|a, b| b.cmp(a));
-        for lease in &leases {
-            if let Some(item) = self.end(*lease) {
-                self.give_back(item, &reason);
+    /// Lets the delayed items whose time has come join the line.
+    fn ripen(&mut self, now: Instant) {
+        while let Some(item) = self.delayed.pop_due(now) {
+            // Those that come back have waited before.
+            if item.deliveries == 0 {
+                self.line.push_back(item);
+            } else {
+                self.line.push_front(item);
             }
         }
-        leases.len()
     }
 
     /// The earliest time at which [`expire`](Self::expire) has something to do.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+    pub fn next_deadline(&mut self) -> Option<Instant> {
+        let lease = self.leases.next_deadline();
+        lease.into_iter().chain(self.delayed.next()).min()
     }
 
-    /// How many leases an owner holds.
-    pub fn held_by(&self, owner: Owner) -> usize {
-        self.leases.values().filter(|held| held.owner == owner).count()
+    /// When the first delay is over.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.delayed.next()
     }
 
-    /// Takes items back that were done too early: their taker gave up before it had them.
-    pub fn restore(&mut self, items: Vec<(u32, Bytes)>) {
-        for (deliveries, payload) in items.into_iter().rev() {
-            // Nobody has tried them, so that none of these deliveries counts.
-            self.items.push_front(Item { payload, deliveries, released: deliveries });
-            self.done = self.done.saturating_sub(1);
-        }
+    /// The owner of each lease.
+    pub fn holders(&self) -> impl Iterator<Item = Owner> {
+        self.leases.iter().map(|(_, held)| held.owner)
     }
 
-    /// Up to `max` dead letters with numbers above `after`, oldest first, but no more than
-    /// `max_bytes` beyond the first.
-    pub fn dead(&self, after: u64, max: usize, max_bytes: usize) -> Vec<Dead> {
-        let start = self.dead.partition_point(|dead| dead.id <= after);
+    /// Up to `max` queued items after the first `skip`, in the order in which they would be taken
+    /// now, delayed ones last; no more than `max_bytes` beyond the first.
+    pub fn peek(&self, skip: usize, max: usize, max_bytes: usize, now: Instant) -> Vec<Waiting> {
+        let ready = self.line.iter().map(|item| (Duration::ZERO, item));
+        let delayed = self.delayed.iter();
+        let delayed = delayed.map(|(due, item)| (due.saturating_duration_since(now), item));
         let mut bytes = 0;
         let mut found = Vec::new();
-        for dead in self.dead.range(start..).take(max) {
-            bytes += dead.payload.len() + dead.reason.len() + ITEM_HEAD;
+        for (delay, item) in ready.chain(delayed).skip(skip).take(max) {
+            bytes += item.payload.len() + ITEM_HEAD;
             if bytes > max_bytes && !found.is_empty() {
                 break;
             }
-            found.push(dead.clone());
+            found.push(Waiting {
+                priority: item.id.priority(),
+                deliveries: item.deliveries,
+                delay,
+                payload: item.payload.clone(),
+            });
         }
         found
     }
 
-    /// Removes dead letters and returns the numbers of those that were not there (any more).
-    pub fn drop_dead(&mut self, ids: &[u64]) -> Vec<u64> {
-        let mut missing = Vec::new();
-        let mut gone = BTreeSet::new();
-        for id in ids {
-            if self.dead.binary_search_by_key(id, |dead| dead.id).is_err() || !gone.insert(*id) {
-                missing.push(*id);
-            }
-        }
-        self.dead.retain(|dead| !gone.contains(&dead.id));
-        missing
-    }
-
-    /// Puts all dead letters at the queue's end as if never delivered, whatever its bound and
-    /// even if it is closed: they were accepted once. Returns how many.
-    pub fn requeue_dead(&mut self) -> usize {
-        let again = self.dead.len();
-        self.items.extend(self.dead.drain(..).map(|dead| Item {
-            payload: dead.payload,
-            deliveries: 0,
-            released: 0,
-        }));
-        again
+    /// Notes that the queue is going to be [closed](Self::close).
+    pub fn plan_close(&mut self) {
+        self.note(|| Change::Close);
     }
 
     /// Takes no more items from now on.

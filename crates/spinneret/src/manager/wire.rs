@@ -7,6 +7,7 @@
 //!
 //! The handle within the manager's process makes the same requests without writing them.
 
+mod cluster;
 mod decode;
 mod encode;
 
@@ -20,14 +21,15 @@ use bytes::Bytes;
 
 use super::{
     error::ManagerError,
-    store::{Dead, Delivery, QueueOptions, QueueStats, Settle},
+    store::{Dead, Delivery, PutOptions, QueueOptions, QueueStats, Settle, Waiting},
 };
 
+pub(crate) use cluster::*;
 pub(crate) use decode::{Malformed, read_reply, read_request};
 pub(crate) use encode::Frame;
 
 /// The protocol's version; the two ends must agree.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 /// What a connection's first frame starts with. No pickle does: `\0` is no pickle opcode.
 pub(crate) const MAGIC: &[u8] = b"\0spinneret";
 /// The longest frame unless the manager says otherwise, in bytes.
@@ -127,6 +129,12 @@ pub(crate) enum Request {
         wait: Wait,
         items: Vec<Bytes>,
     },
+    /// A put of items that are not all plain. Answered by `Put`.
+    PutWith {
+        queue: Name,
+        wait: Wait,
+        items: Vec<(Bytes, PutOptions)>,
+    },
     /// Answered by `Leased`, `Empty` or `Closed`. Without `hold`, the lease lasts as long as the
     /// connection: the first half of a get, whose second is `Settle::Done`.
     Lease {
@@ -141,10 +149,11 @@ pub(crate) enum Request {
         leases: Vec<u64>,
         how: Settle,
     },
-    /// Takes back items of a get whose caller left between its two halves: deliveries and items.
-    Restore {
+    /// That many items that were settled as `Taken` are done. Refused as a whole, with
+    /// `TaskDoneTooOften`, if fewer are taken.
+    TaskDone {
         queue: Name,
-        items: Vec<(u32, Bytes)>,
+        count: u64,
     },
     Stats {
         queue: Name,
@@ -152,6 +161,12 @@ pub(crate) enum Request {
     /// The queues whose names come after this one, as many as fit.
     Queues {
         after: Option<Name>,
+    },
+    /// Queued items after the first `skip`. Answered by `Peeked`.
+    Peek {
+        queue: Name,
+        skip: u64,
+        max: u32,
     },
     Dead {
         queue: Name,
@@ -163,11 +178,16 @@ pub(crate) enum Request {
         queue: Name,
         ids: Vec<u64>,
     },
-    /// Answered by `Count`.
+    /// Without `ids`, all dead letters. Answered by `Count`.
     RequeueDead {
         queue: Name,
+        ids: Option<Vec<u64>>,
     },
     Close {
+        queue: Name,
+    },
+    /// The queue, and all that is in it, is to be there no more.
+    Remove {
         queue: Name,
     },
     /// Answered by `Joined`.
@@ -183,6 +203,8 @@ pub(crate) enum Request {
         name: Name,
     },
     Shutdown,
+    /// Answered by `Cluster` or `Done`.
+    Cluster(ClusterRequest),
     /// Ends the wait of an earlier request, which then answers at once. Has no answer of its own.
     Cancel {
         request: u64,
@@ -193,7 +215,11 @@ impl Request {
     /// Whether the request may take its time.
     pub fn may_wait(&self) -> bool {
         let wait = match self {
-            Self::Put { wait, .. } | Self::Lease { wait, .. } | Self::Join { wait, .. } => *wait,
+            Self::Put { wait, .. }
+            | Self::PutWith { wait, .. }
+            | Self::Lease { wait, .. }
+            | Self::Join { wait, .. } => *wait,
+            Self::Cluster(request) => return request.may_wait(),
             _ => Wait::No,
         };
         wait != Wait::No
@@ -203,6 +229,7 @@ impl Request {
 /// Why a put ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PutEnd {
+    /// All are accepted, or some of them are and the rest may be put again at once.
     All,
     Full,
     Closed,
@@ -213,7 +240,10 @@ pub(crate) enum PutEnd {
 pub(crate) enum Reply {
     Done,
     Put {
+        /// The first so many of the items.
         accepted: u32,
+        /// So many of the accepted items are dropped as duplicates.
+        duplicates: u32,
         end: PutEnd,
     },
     Leased(Vec<Delivery>),
@@ -223,10 +253,12 @@ pub(crate) enum Reply {
     Lost(Vec<u64>),
     Stats(QueueStats),
     Queues(Vec<(Name, QueueStats)>),
+    Peeked(Vec<Waiting>),
     Dead(Vec<Dead>),
     Count(u64),
     Value(Option<Bytes>),
     Joined(bool),
+    Cluster(ClusterReply),
     Refused(Refusal),
 }
 
@@ -236,6 +268,7 @@ pub(crate) enum Refusal {
     UnknownQueue(Name),
     QueueExists(Name),
     BadName(Name),
+    TaskDoneTooOften(Name),
     TooLarge {
         size: u64,
         limit: u64,
@@ -246,6 +279,8 @@ pub(crate) enum Refusal {
     Cancelled,
     /// The request makes no sense to this manager.
     BadRequest(String),
+    /// It could not be written to the manager's data folder, for this reason.
+    Storage(String),
     /// The manager's own machine fails it.
     Internal(String),
 }
@@ -256,6 +291,9 @@ impl From<Refusal> for ManagerError {
             Refusal::UnknownQueue(name) => Self::UnknownQueue { name: name.as_str().into() },
             Refusal::QueueExists(name) => Self::QueueExists { name: name.as_str().into() },
             Refusal::BadName(name) => Self::BadName { name: name.as_str().into() },
+            Refusal::TaskDoneTooOften(name) => {
+                Self::TaskDoneTooOften { name: name.as_str().into() }
+            }
             Refusal::TooLarge { size, limit } => Self::TooLarge {
                 size: usize::try_from(size).unwrap_or(usize::MAX),
                 limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -264,6 +302,7 @@ impl From<Refusal> for ManagerError {
             Refusal::ShutDown => Self::ShutDown,
             Refusal::Cancelled => Self::Protocol("it cancelled a request by itself".into()),
             Refusal::BadRequest(text) => Self::Protocol(format!("it refused a request: {text}")),
+            Refusal::Storage(reason) => Self::Storage { reason },
             Refusal::Internal(text) => Self::Runtime(text),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use crate::manager::ManagerError;
 use crate::process::StartError;
-use crate::task::TaskError;
+use crate::task::{EncodeError, TaskError};
 
 /// Why a pool could not be started, or waited for.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum PoolError {
     /// The system refused a thread.
     #[error("a thread of the pool could not be started: {0}")]
     Thread(#[source] io::Error),
+    /// The manager that leads to the workers cannot be asked.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
     /// The initializer of a worker failed.
     #[error("the initializer of a worker failed: {0}")]
     Initializer(#[source] TaskError),
@@ -44,6 +48,24 @@ pub enum SubmitError {
         /// The serializer's words.
         cause: String,
     },
+    /// Its arguments hold a queue, pipe or shared memory of this machine, and the task is to run on
+    /// another. Nothing was submitted.
+    #[error(
+        "the arguments of the task `{task}` (`{what}`) hold a queue, pipe or shared memory of this \
+         machine, which cannot be sent over the network: use a queue of a manager"
+    )]
+    NotSendableOverNetwork {
+        /// The task's name.
+        task: &'static str,
+        /// The type of its arguments.
+        what: &'static str,
+    },
+    /// The connection to the manager is gone. Its pool is of no use any more.
+    #[error("the connection to the manager is gone ({reason}): make another pool")]
+    Disconnected {
+        /// Why.
+        reason: String,
+    },
     /// The pool was closed or terminated.
     #[error("the pool is closed: it takes no more tasks")]
     Closed,
@@ -56,6 +78,11 @@ impl From<SubmitError> for TaskError {
             SubmitError::Unserializable { task, cause } => {
                 Self::Undecodable { what: format!("the arguments of `{task}`"), cause }
             }
+            SubmitError::NotSendableOverNetwork { task, what } => {
+                let cause = EncodeError::NotSendableOverNetwork { what }.to_string();
+                Self::Undecodable { what: format!("the arguments of `{task}`"), cause }
+            }
+            SubmitError::Disconnected { reason } => Self::Disconnected { reason },
             SubmitError::Closed => Self::Cancelled,
         }
     }

@@ -26,6 +26,9 @@ pub(super) trait Recall: Send + Sync {
     /// Cancels the task with this number, which delivers the outcome; `false` if it has begun.
     fn recall(&self, number: u64) -> bool;
 
+    /// Whether the task with this number runs, or has.
+    fn has_begun(&self, number: u64) -> bool;
+
     /// Books endings in the caller's thread until `done`, but not for long.
     fn help(&self, done: &dyn Fn() -> bool);
 }
@@ -73,7 +76,6 @@ impl<T> Slot<T> {
 
     /// Marks the task as handed out, from where it may still be recalled; `false` if it was cancelled
     /// before.
-    #[cfg(shared_memory)]
     pub(super) fn hand_out(&self, by: Weak<dyn Recall>, number: u64) -> bool {
         let mut inner = self.inner.lock();
         let queued = matches!(inner.state, State::Queued);

@@ -28,14 +28,12 @@ pub(super) struct Imap<'pool, E: Engine + ?Sized, T: Task, I> {
     /// `None` once it is exhausted, or the pool takes no more.
     inputs: Option<I>,
     ordered: bool,
-    /// The most inputs that were taken and not yet given back.
-    window: u64,
     taken: u64,
     given: u64,
     results: Receiver<Numbered<T::Output>>,
     /// Cloned into every job; kept so that `results` never ends.
     sender: Sender<Numbered<T::Output>>,
-    /// Results at hand, by the index of their input; at most `window`.
+    /// Results at hand, by the index of their input; at most as many as the pool's window.
     held: BTreeMap<u64, Outcome<Arrived<T::Output>>>,
     dropped: Arc<AtomicBool>,
 }
@@ -48,7 +46,6 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
             task: PhantomData,
             inputs: Some(inputs),
             ordered,
-            window: pool.window() as u64,
             taken: 0,
             given: 0,
             results,
@@ -61,7 +58,9 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
     /// Submits inputs as far as the window allows.
     fn top_up(&mut self) {
         let mut ahead = 0;
-        while self.taken - self.given < self.window && (ahead < AHEAD || !self.is_ready()) {
+        // Asked each time: a pool of machines has more or fewer workers by the hour.
+        let window = self.pool.window() as u64;
+        while self.taken - self.given < window && (ahead < AHEAD || !self.is_ready()) {
             let Some(args) = self.inputs.as_mut().and_then(Iterator::next) else {
                 self.inputs = None;
                 return;
@@ -71,8 +70,8 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
             ahead += 1;
             match self.submit(index, args) {
                 Ok(()) => {}
-                // The job was dropped, which delivered its outcome: `Cancelled`.
-                Err(SubmitError::Closed) => self.inputs = None,
+                // The job is gone, and has delivered its outcome: `Cancelled` or `Disconnected`.
+                Err(SubmitError::Closed | SubmitError::Disconnected { .. }) => self.inputs = None,
                 Err(error) => drop(self.held.insert(index, Err(error.into()))),
             }
         }

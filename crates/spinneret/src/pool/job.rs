@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ticket::EncodedTicket;
 use crate::process::attachment::Descriptor;
 use crate::task::Task;
+use crate::task::registry::Entry;
 
 /// A task to run, with everything that is needed to run it again.
 pub struct Job {
@@ -21,6 +22,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// A task that came by name, without descriptors.
+    pub(super) fn by_name(entry: Entry, args: Vec<u8>, ticket: Box<dyn EncodedTicket>) -> Self {
+        let (task, signature) = (entry.name(), entry.signature());
+        Self { task, signature, args, fds: Vec::new(), deaths: 0, chunkable: false, ticket }
+    }
+
     pub(super) fn new<T: Task>(
         mut args: Vec<u8>,
         fds: Vec<Arc<Descriptor>>,

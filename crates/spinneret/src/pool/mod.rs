@@ -2,10 +2,12 @@
 //!
 //! A [`ThreadPool`] runs them in threads of this process, which costs next to nothing. A
 //! [`ProcessPool`] runs them in worker processes, which makes a crash of one the loss of that one
-//! alone. What they have in common is the trait [`Pool`], named after Python's
-//! `multiprocessing.pool.Pool`.
+//! alone. A [`ClusterPool`] runs them on other machines. What they have in common is the trait
+//! [`Pool`], named after Python's `multiprocessing.pool.Pool`.
 
+mod cluster;
 mod engine;
+mod errand;
 mod error;
 mod handle;
 mod imap;
@@ -28,6 +30,8 @@ use self::links as works;
 #[cfg(shared_memory)]
 use self::rings as works;
 
+pub use self::cluster::{ClusterPool, ClusterPoolBuilder};
+pub(crate) use self::errand::{Errand, LocalPool, LocalPoolBuilder, Wish};
 pub use self::error::{PoolError, SubmitError};
 pub use self::handle::TaskHandle;
 pub use self::process_pool::{ProcessPool, ProcessPoolBuilder};

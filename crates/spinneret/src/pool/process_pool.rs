@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::errand::Errand;
 use super::error::{PoolError, SubmitError};
 use super::imap::WINDOW;
 use super::job::Job;
@@ -199,6 +200,22 @@ impl ProcessPool {
     /// A pool with settings.
     pub fn builder() -> ProcessPoolBuilder {
         ProcessPoolBuilder::default()
+    }
+
+    /// Runs a task that came by name; one that the closed pool does not take is cancelled.
+    pub(super) fn run_errand(&self, errand: Errand) {
+        let Errand { entry, args, ticket } = errand;
+        let _ = self.works.submit(std::iter::once(Job::by_name(entry, args, Box::new(ticket))));
+    }
+
+    /// Kills the workers of errands that nobody wants any more.
+    pub(super) fn end_unwanted(&self) {
+        self.works.end_unwanted();
+    }
+
+    /// How many processes it has.
+    pub(super) fn workers(&self) -> usize {
+        self.works.settings().workers
     }
 
     fn wait(&self) {

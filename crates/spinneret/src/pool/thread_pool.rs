@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use self::crew::{Crew, Initializer, Job};
 use super::engine::Engine;
+use super::errand::Errand;
 use super::error::{PoolError, SubmitError};
 use super::imap::WINDOW;
 use super::progress::Progress;
@@ -157,6 +158,16 @@ impl ThreadPool {
     /// A pool with settings.
     pub fn builder() -> ThreadPoolBuilder {
         ThreadPoolBuilder::default()
+    }
+
+    /// Runs a task that came by name; one that the closed pool does not take is cancelled.
+    pub(super) fn run_errand(&self, errand: Errand) {
+        let _ = self.crew.submit(std::iter::once(Job::by_name(errand)));
+    }
+
+    /// How many threads it has.
+    pub(super) fn workers(&self) -> usize {
+        self.ids.len()
     }
 
     /// Whether one of the pool's own tasks asks.

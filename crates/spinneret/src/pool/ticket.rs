@@ -1,16 +1,14 @@
 //! The pool's end of a task: where its outcome is put down.
 
-use std::sync::Arc;
-#[cfg(shared_memory)]
-use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 
 use serde::de::DeserializeOwned;
 
-#[cfg(shared_memory)]
-use super::handle::Recall;
-use super::handle::Slot;
+#[cfg(not(shared_memory))]
+use super::errand::Wish;
+use super::handle::{Recall, Slot};
 use super::progress::Progress;
 use crate::process::attachment::{self, Descriptor};
 use crate::task::{Outcome, TaskError};
@@ -104,12 +102,17 @@ pub(super) trait EncodedTicket: Send {
 
     /// Marks the task as handed out, from where it may still be recalled; `false` if nobody wants it
     /// any more.
-    #[cfg(shared_memory)]
     fn hand_out(&self, by: Weak<dyn Recall>, number: u64) -> bool;
 
     /// Whether somebody waits for the outcome.
-    #[cfg(shared_memory)]
     fn is_wanted(&self) -> bool;
+
+    /// What tells [`is_wanted`](Self::is_wanted) where the ticket is not at hand, if that can change
+    /// while the task runs.
+    #[cfg(not(shared_memory))]
+    fn wish(&self) -> Option<Arc<Wish>> {
+        None
+    }
 
     /// Marks the task as waiting again: its worker died and it is to be run once more.
     fn requeue(&self);
@@ -124,7 +127,6 @@ impl<T: Send> EncodedTicket for Ticket<T> {
         Self::start(self)
     }
 
-    #[cfg(shared_memory)]
     fn hand_out(&self, by: Weak<dyn Recall>, number: u64) -> bool {
         match &self.destination {
             Some(Destination::Handle(slot)) => slot.hand_out(by, number),
@@ -132,7 +134,6 @@ impl<T: Send> EncodedTicket for Ticket<T> {
         }
     }
 
-    #[cfg(shared_memory)]
     fn is_wanted(&self) -> bool {
         !matches!(&self.destination,
             Some(Destination::Stream { dropped, .. }) if dropped.load(Ordering::Relaxed))

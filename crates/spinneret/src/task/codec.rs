@@ -37,8 +37,7 @@ pub enum EncodeError {
     TooManyAttachments,
 }
 
-/// Encodes a value that goes without file descriptors, as those do who send to other machines.
-#[cfg(test)]
+/// Encodes a value that goes without file descriptors, as those must that go to other machines.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let (bytes, refusal) = attachment::refusing(|| to_bytes(value));
     bytes.map_err(|error| refusal.map_or(error, EncodeError::refused::<T>))

@@ -51,6 +51,12 @@ pub enum TaskError {
         /// The serializer's words.
         cause: String,
     },
+    /// The connection to the manager that had the task is gone; it may have run, in part or wholly.
+    #[error("the connection to the manager is gone ({reason}); the task may have run all the same")]
+    Disconnected {
+        /// Why.
+        reason: String,
+    },
     /// The worker has no task of this name, or one with other types.
     #[error("the worker cannot run the task `{name}`: {hint}")]
     UnknownTask {
@@ -97,6 +103,11 @@ mod tests {
             (
                 TaskError::Undecodable { what: "the result".into(), cause: "eof".into() },
                 "the result could not be encoded or decoded: eof",
+            ),
+            (
+                TaskError::Disconnected { reason: "it was closed".into() },
+                "the connection to the manager is gone (it was closed); the task may have run all \
+                 the same",
             ),
             (
                 TaskError::UnknownTask { name: "f".into(), hint: "add it".into() },

@@ -15,9 +15,7 @@ mod runner;
 pub use self::error::{Outcome, TaskError};
 
 pub use self::codec::EncodeError;
-#[cfg(test)]
-pub(crate) use self::codec::encode;
-pub(crate) use self::codec::{LARGEST, decode, to_bytes};
+pub(crate) use self::codec::{LARGEST, decode, encode, to_bytes};
 pub(crate) use self::runner::{Runner, discard, message as panic_message, runtime};
 
 use std::fmt;

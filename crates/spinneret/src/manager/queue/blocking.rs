@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{DeadLetter, Queue};
+use super::{DeadLetter, Queue, Waiting};
 use crate::manager::{
     error::{GetError, ManagerError, PutError},
     lease::{Lease, LeaseToken},
     runtime::block_on,
-    store::QueueStats,
+    store::{PutOptions, QueueStats},
 };
 
 impl<T> Queue<T>
@@ -57,10 +57,51 @@ where
         block_on(self.put_many_timeout_async(items, wait))
     }
 
+    /// Puts an item with a priority, a delay or a dedupe key, waiting for room. False if it was
+    /// dropped: another with its key was put not long ago.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use spinneret::manager::{AuthKey, Manager, PutOptions, QueueOptions};
+    ///
+    /// let manager = Manager::builder()
+    ///     .listen("127.0.0.1:0")
+    ///     .authkey(AuthKey::new("qiye"))
+    ///     .register("pages", QueueOptions::new())
+    ///     .start()?;
+    /// let pages = manager.queue::<String>("pages")?;
+    /// let once = PutOptions::new().dedupe("a", Duration::from_secs(3600));
+    /// assert!(pages.put_with("a".into(), once.clone())?);
+    /// assert!(!pages.put_with("a".into(), once)?, "it is there already");
+    /// pages.put_with("urgent".into(), PutOptions::new().priority(9))?;
+    /// assert_eq!(pages.get()?, "urgent");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_with(&self, item: T, options: PutOptions) -> Result<bool, PutError<T>> {
+        block_on(self.put_with_async(item, options))
+    }
+
+    /// Puts items in order, each in its own way, waiting for room. Returns how many of them were
+    /// dropped as duplicates.
+    ///
+    /// # Errors
+    /// As [`put_many`](Self::put_many).
+    pub fn put_many_with(
+        &self,
+        items: Vec<(T, PutOptions)>,
+    ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
+        block_on(self.put_many_with_async(items))
+    }
+
     /// Takes the item at the head for good, waiting for one.
     ///
-    /// Over a connection this asks twice, so that an item is struck off only when it has arrived:
-    /// an item whose taker died while waiting goes to another.
+    /// Over a connection an item is struck off only when it has arrived: one whose taker died while
+    /// waiting goes to another. The manager hears of the arrival with the client's next request or
+    /// within about 10 milliseconds, and until then counts the item as leased; if the connection
+    /// breaks before, the item comes again.
     ///
     /// # Errors
     /// If the queue is closed and drained, the item is no `T`, or the manager cannot be asked.
@@ -157,6 +198,22 @@ where
         block_on(self.extend_many_async(leases, hold))
     }
 
+    /// Says that an item that was got is done, as a worker in Python says by `task_done()`: once
+    /// for each item, when the work on it is over.
+    ///
+    /// It is for queues of Python's kind: those of a Python server, and what
+    /// [`Client::new_queue`](crate::manager::Client::new_queue) makes. There an item that was got
+    /// counts as undone until this is called, and [`join`](Self::join) waits for it. In a manager's
+    /// named queue an item that was got is done at once (to have `join` wait for it, lease it), and
+    /// this does nothing; so a worker that calls it works with both.
+    ///
+    /// # Errors
+    /// [`ManagerError::TaskDoneTooOften`] if it was called for every item already; others if the
+    /// manager cannot be asked.
+    pub fn task_done_after_get(&self) -> Result<(), ManagerError> {
+        block_on(self.task_done_after_get_async())
+    }
+
     /// Waits until every item that was put is done or a dead letter.
     ///
     /// # Errors
@@ -221,5 +278,32 @@ where
     /// If the manager cannot be asked.
     pub fn requeue_dead(&self) -> Result<usize, ManagerError> {
         block_on(self.requeue_dead_async())
+    }
+
+    /// Puts the dead letters of these numbers at the end as if never delivered. Returns how many
+    /// of them there were.
+    ///
+    /// # Errors
+    /// If the manager cannot be asked.
+    pub fn requeue_dead_letters(&self, ids: &[u64]) -> Result<usize, ManagerError> {
+        block_on(self.requeue_dead_letters_async(ids))
+    }
+
+    /// Removes the dead letters of these numbers. Returns the numbers of those that were not
+    /// there.
+    ///
+    /// # Errors
+    /// If the manager cannot be asked.
+    pub fn drop_dead(&self, ids: &[u64]) -> Result<Vec<u64>, ManagerError> {
+        block_on(self.drop_dead_async(ids))
+    }
+
+    /// Looks at up to `max` queued items after the first `skip` without taking them, in the order
+    /// in which they would be taken now; delayed ones come last.
+    ///
+    /// # Errors
+    /// If the manager cannot be asked.
+    pub fn peek(&self, skip: usize, max: usize) -> Result<Vec<Waiting<T>>, ManagerError> {
+        block_on(self.peek_async(skip, max))
     }
 }

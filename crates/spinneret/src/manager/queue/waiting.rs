@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{DeadLetter, Queue, first};
+use super::{DeadLetter, Queue, Waiting, first};
 use crate::manager::{
     error::{GetError, ManagerError, PutError},
-    items::unexpected,
+    items::{encode, unexpected},
     lease::{Lease, LeaseToken, finish, settle},
-    store::{QueueStats, Settle},
+    link::Link,
+    store::{PutOptions, QueueStats, Settle},
     wire::{Reply, Request, Wait},
 };
 
@@ -19,22 +21,22 @@ where
 {
     /// Async twin of [`put`](Self::put).
     pub async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_within(item, None).await
+        self.put_within(item, None, plain).await.map(drop)
     }
 
     /// Async twin of [`put_timeout`](Self::put_timeout).
     pub async fn put_timeout_async(&self, item: T, wait: Duration) -> Result<(), PutError<T>> {
-        self.put_within(item, Some(wait)).await
+        self.put_within(item, Some(wait), plain).await.map(drop)
     }
 
     /// Async twin of [`try_put`](Self::try_put).
     pub async fn try_put_async(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_within(item, Some(Duration::ZERO)).await
+        self.put_within(item, Some(Duration::ZERO), plain).await.map(drop)
     }
 
     /// Async twin of [`put_many`](Self::put_many).
     pub async fn put_many_async(&self, items: Vec<T>) -> Result<(), PutError<Vec<T>>> {
-        self.put_all_within(items, None).await
+        self.put_all_within(items, None, encode).await.map(drop)
     }
 
     /// Async twin of [`put_many_timeout`](Self::put_many_timeout).
@@ -43,7 +45,21 @@ where
         items: Vec<T>,
         wait: Duration,
     ) -> Result<(), PutError<Vec<T>>> {
-        self.put_all_within(items, Some(wait)).await
+        self.put_all_within(items, Some(wait), encode).await.map(drop)
+    }
+
+    /// Async twin of [`put_with`](Self::put_with).
+    pub async fn put_with_async(&self, item: T, options: PutOptions) -> Result<bool, PutError<T>> {
+        self.put_within(item, None, |item| (item, options)).await
+    }
+
+    /// Async twin of [`put_many_with`](Self::put_many_with).
+    pub async fn put_many_with_async(
+        &self,
+        items: Vec<(T, PutOptions)>,
+    ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
+        let pack = |(item, options): &(T, PutOptions)| Ok((encode(item)?, options.clone()));
+        self.put_all_within(items, None, pack).await
     }
 
     /// Async twin of [`get`](Self::get).
@@ -114,6 +130,14 @@ where
         settle(&self.link, &self.name, leases, Settle::Extend { hold }).await
     }
 
+    /// Async twin of [`task_done_after_get`](Self::task_done_after_get).
+    pub async fn task_done_after_get_async(&self) -> Result<(), ManagerError> {
+        match &self.link {
+            Link::Python(queues) => queues.task_done(&self.name).await,
+            Link::Local(_) | Link::Remote(_) => Ok(()),
+        }
+    }
+
     /// Async twin of [`join`](Self::join).
     pub async fn join_async(&self) -> Result<(), ManagerError> {
         self.join_within(Wait::Forever).await.map(drop)
@@ -126,6 +150,9 @@ where
 
     /// Async twin of [`len`](Self::len).
     pub async fn len_async(&self) -> Result<usize, ManagerError> {
+        if let Link::Python(queues) = &self.link {
+            return queues.len(&self.name).await;
+        }
         Ok(usize::try_from(self.stats_async().await?.queued).unwrap_or(usize::MAX))
     }
 
@@ -142,33 +169,58 @@ where
         self.link.call(Request::Close { queue: self.name.clone() }).await.map(drop)
     }
 
+    /// Async twin of [`peek`](Self::peek).
+    pub async fn peek_async(
+        &self,
+        skip: usize,
+        max: usize,
+    ) -> Result<Vec<Waiting<T>>, ManagerError> {
+        self.peek_within(skip, max).await
+    }
+
     /// Async twin of [`dead`](Self::dead).
     pub async fn dead_async(&self, max: usize) -> Result<Vec<DeadLetter<T>>, ManagerError> {
-        let found = self.dead_letters(max).await?;
-        Ok(found.into_iter().map(|(_, letter)| letter).collect())
+        self.dead_letters(max).await
     }
 
     /// Async twin of [`take_dead`](Self::take_dead). If its future is dropped before its end, dead
     /// letters may be gone.
     pub async fn take_dead_async(&self, max: usize) -> Result<Vec<DeadLetter<T>>, ManagerError> {
         let found = self.dead_letters(max).await?;
-        let ids = found.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<u64> = found.iter().map(|letter| letter.id).collect();
         // Two may see the same letter; it belongs to the one who removes it.
-        let taken = match self.link.call(Request::DropDead { queue: self.name.clone(), ids }).await
-        {
-            Ok(Reply::Lost(taken)) => taken,
-            Ok(other) => return Err(unexpected(&other)),
-            Err(error) => return Err(error),
-        };
-        let mine = found.into_iter().filter(|(id, _)| !taken.contains(id));
-        Ok(mine.map(|(_, letter)| letter).collect())
+        let taken = self.drop_dead_async(&ids).await?;
+        Ok(found.into_iter().filter(|letter| !taken.contains(&letter.id)).collect())
     }
 
     /// Async twin of [`requeue_dead`](Self::requeue_dead).
     pub async fn requeue_dead_async(&self) -> Result<usize, ManagerError> {
-        match self.link.call(Request::RequeueDead { queue: self.name.clone() }).await? {
+        self.requeue(None).await
+    }
+
+    /// Async twin of [`requeue_dead_letters`](Self::requeue_dead_letters).
+    pub async fn requeue_dead_letters_async(&self, ids: &[u64]) -> Result<usize, ManagerError> {
+        self.requeue(Some(ids.to_vec())).await
+    }
+
+    /// Async twin of [`drop_dead`](Self::drop_dead).
+    pub async fn drop_dead_async(&self, ids: &[u64]) -> Result<Vec<u64>, ManagerError> {
+        let drop = Request::DropDead { queue: self.name.clone(), ids: ids.to_vec() };
+        match self.link.call(drop).await? {
+            Reply::Lost(missing) => Ok(missing),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn requeue(&self, ids: Option<Vec<u64>>) -> Result<usize, ManagerError> {
+        match self.link.call(Request::RequeueDead { queue: self.name.clone(), ids }).await? {
             Reply::Count(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
             other => Err(unexpected(&other)),
         }
     }
+}
+
+/// An item without options.
+fn plain(item: Bytes) -> Bytes {
+    item
 }

@@ -1,17 +1,20 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
+use crate::manager::{store::Batch, wire::PutEnd};
 
 fn shared(options: QueueOptions) -> Arc<SharedStore> {
-    Arc::new(SharedStore::new(options, Arc::default()))
+    SharedStore::new(Store::new(options), None, Arc::default())
 }
 
 fn ask(max: usize) -> Ask {
     Ask { max, max_bytes: usize::MAX, hold: None }
 }
 
-fn items(range: std::ops::Range<u8>) -> Vec<Bytes> {
-    range.map(|n| Bytes::from(vec![n])).collect()
+fn items(range: std::ops::Range<u8>) -> Batch {
+    Batch::Plain(range.map(|n| Bytes::from(vec![n])).collect())
 }
 
 fn taken(reply: Reply) -> Vec<u8> {
@@ -73,7 +76,7 @@ async fn a_batch_for_a_full_queue_goes_in_as_room_comes() {
         assert!(queue.stats().queued <= 2);
     }
     assert_eq!(got, [0, 1, 2, 3, 4]);
-    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 5, end: PutEnd::All });
+    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 5, duplicates: 0, end: PutEnd::All });
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,9 +84,9 @@ async fn a_put_that_runs_out_of_time_tells_how_much_went_in() {
     let queue = shared(QueueOptions::new().maxsize(2));
     let wait = Wait::For(Duration::from_secs(1));
     let reply = queue.put(items(0..5), wait).await;
-    assert_eq!(reply, Reply::Put { accepted: 2, end: PutEnd::Full });
+    assert_eq!(reply, Reply::Put { accepted: 2, duplicates: 0, end: PutEnd::Full });
     let reply = queue.put(items(0..5), Wait::No).await;
-    assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Full });
+    assert_eq!(reply, Reply::Put { accepted: 0, duplicates: 0, end: PutEnd::Full });
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,12 +107,12 @@ async fn closing_ends_all_waiting() {
         })
         .collect();
     settle().await;
-    queue.close();
+    queue.close().unwrap();
     for taker in takers {
         assert_eq!(taker.await.unwrap(), Reply::Closed);
     }
     let reply = queue.put(items(0..1), Wait::Forever).await;
-    assert_eq!(reply, Reply::Put { accepted: 0, end: PutEnd::Closed });
+    assert_eq!(reply, Reply::Put { accepted: 0, duplicates: 0, end: PutEnd::Closed });
 }
 
 #[tokio::test]
@@ -120,8 +123,8 @@ async fn a_waiting_put_ends_when_the_queue_is_closed() {
         async move { queue.put(items(0..2), Wait::Forever).await }
     });
     settle().await;
-    queue.close();
-    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 1, end: PutEnd::Closed });
+    queue.close().unwrap();
+    assert_eq!(put.await.unwrap(), Reply::Put { accepted: 1, duplicates: 0, end: PutEnd::Closed });
 }
 
 #[tokio::test]
@@ -129,7 +132,7 @@ async fn a_taker_of_a_closed_queue_waits_for_what_others_hold() {
     let queue = shared(QueueOptions::new());
     queue.put(items(0..1), Wait::No).await;
     taken(queue.take(1, ask(1), Wait::No).await);
-    queue.close();
+    queue.close().unwrap();
     let waiting = tokio::spawn({
         let queue = Arc::clone(&queue);
         async move { queue.take(2, ask(1), Wait::Forever).await }
@@ -152,12 +155,15 @@ async fn stopping_ends_all_waiting() {
             }
         })
     };
-    let waiting = [spawn(0), spawn(1), spawn(0)];
+    let [first, joining, second] = [spawn(0), spawn(1), spawn(0)];
     settle().await;
-    queue.stop();
-    for task in waiting {
-        assert_eq!(task.await.unwrap(), Reply::Refused(Refusal::ShutDown));
-    }
+    queue.end(Refusal::ShutDown);
+    let refused = Reply::Refused(Refusal::ShutDown);
+    assert_eq!(second.await.unwrap(), refused);
+    assert_eq!(joining.await.unwrap(), refused);
+    let partly = Reply::Put { accepted: 1, duplicates: 0, end: PutEnd::All };
+    assert_eq!(first.await.unwrap(), partly, "one went in; the other is refused when it is put");
+    assert_eq!(queue.put(items(1..2), Wait::Forever).await, refused);
     let reply = queue.take(1, ask(1), Wait::Forever).await;
     assert_eq!(reply, Reply::Refused(Refusal::ShutDown));
 }
@@ -173,11 +179,11 @@ async fn join_waits_until_all_is_done() {
     });
     let Reply::Leased(given) = queue.take(1, ask(2), Wait::No).await else { panic!() };
     settle().await;
-    queue.settle(1, &[given[0].lease], &Settle::Done);
+    queue.settle_untold(1, &[given[0].lease], &Settle::Done);
     settle().await;
     assert!(!joined.is_finished());
     assert_eq!(queue.join(Wait::No).await, Reply::Joined(false));
-    queue.settle(1, &[given[1].lease], &Settle::Fail { reason: "x".into() });
+    queue.settle_untold(1, &[given[1].lease], &Settle::Fail { reason: "x".into() });
     assert_eq!(joined.await.unwrap(), Reply::Joined(true));
 }
 

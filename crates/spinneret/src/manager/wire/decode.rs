@@ -3,13 +3,17 @@
 //! Nothing here trusts a number in a frame: a count is believed only as far as the frame's length
 //! can hold that many things, so that a frame costs memory in proportion to its size.
 
+mod cluster;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 
 use super::{
-    Dead, Delivery, Name, PutEnd, QueueOptions, QueueStats, Refusal, Reply, Request, Settle, Wait,
+    Dead, Delivery, Name, PutEnd, PutOptions, QueueOptions, QueueStats, Refusal, Reply, Request,
+    Settle, Wait, Waiting,
 };
+use crate::manager::store::Backoff;
 
 /// Items up to this size are copied out of the buffer they came in, which they would keep alive
 /// as a whole; larger ones are a view into it.
@@ -49,10 +53,7 @@ impl Reader {
     fn request(&mut self) -> Result<Request> {
         Ok(match self.u8()? {
             1 => Request::Ping,
-            2 => Request::Register {
-                queue: self.name()?,
-                options: QueueOptions { maxsize: self.u64()?, max_deliveries: self.u32()? },
-            },
+            2 => Request::Register { queue: self.name()?, options: self.queue_options()? },
             3 => Request::Put {
                 queue: self.name()?,
                 wait: self.wait()?,
@@ -74,15 +75,12 @@ impl Reader {
                     1 => Settle::Release,
                     2 => Settle::Return { reason: self.text()? },
                     3 => Settle::Fail { reason: self.text()? },
+                    5 => Settle::Taken,
                     4 => Settle::Extend { hold: Duration::from_micros(self.u64()?) },
                     _ => return Err(Malformed("an unknown way to settle a lease")),
                 };
                 Request::Settle { queue, leases: self.list(8, Self::u64)?, how }
             }
-            6 => Request::Restore {
-                queue: self.name()?,
-                items: self.list(8, |reader| Ok((reader.u32()?, reader.blob()?)))?,
-            },
             7 => Request::Stats { queue: self.name()? },
             8 => {
                 let after = self.name()?;
@@ -90,13 +88,28 @@ impl Reader {
             }
             9 => Request::Dead { queue: self.name()?, after: self.u64()?, max: self.u32()? },
             10 => Request::DropDead { queue: self.name()?, ids: self.list(8, Self::u64)? },
-            11 => Request::RequeueDead { queue: self.name()? },
+            11 => Request::RequeueDead {
+                queue: self.name()?,
+                ids: if self.bool()? { Some(self.list(8, Self::u64)?) } else { None },
+            },
             12 => Request::Close { queue: self.name()? },
             13 => Request::Join { queue: self.name()?, wait: self.wait()? },
             14 => Request::Set { name: self.name()?, value: self.blob()? },
             15 => Request::Get { name: self.name()? },
             16 => Request::Shutdown,
             17 => Request::Cancel { request: self.u64()? },
+            18 => Request::TaskDone { queue: self.name()?, count: self.u64()? },
+            64 => Request::Cluster(self.cluster_request()?),
+            19 => Request::PutWith {
+                queue: self.name()?,
+                wait: self.wait()?,
+                items: self.list(5, |reader| {
+                    let options = reader.put_options()?;
+                    Ok((reader.blob()?, options))
+                })?,
+            },
+            20 => Request::Peek { queue: self.name()?, skip: self.u64()?, max: self.u32()? },
+            21 => Request::Remove { queue: self.name()? },
             _ => return Err(Malformed("an unknown operation")),
         })
     }
@@ -106,6 +119,7 @@ impl Reader {
             0 => Reply::Done,
             1 => Reply::Put {
                 accepted: self.u32()?,
+                duplicates: self.u32()?,
                 end: match self.u8()? {
                     0 => PutEnd::All,
                     1 => PutEnd::Full,
@@ -117,14 +131,15 @@ impl Reader {
                 Ok(Delivery {
                     lease: reader.u64()?,
                     deliveries: reader.u32()?,
-                    payload: reader.blob()?,
+                    // Read soon, all of them.
+                    payload: reader.view()?,
                 })
             })?),
             3 => Reply::Empty,
             4 => Reply::Closed,
             5 => Reply::Lost(self.list(8, Self::u64)?),
             6 => Reply::Stats(self.stats()?),
-            7 => Reply::Queues(self.list(59, |reader| Ok((reader.name()?, reader.stats()?)))?),
+            7 => Reply::Queues(self.list(75, |reader| Ok((reader.name()?, reader.stats()?)))?),
             8 => Reply::Dead(self.list(20, |reader| {
                 Ok(Dead {
                     id: reader.u64()?,
@@ -133,9 +148,18 @@ impl Reader {
                     payload: reader.blob()?,
                 })
             })?),
+            12 => Reply::Peeked(self.list(17, |reader| {
+                Ok(Waiting {
+                    priority: reader.u8()?.cast_signed(),
+                    deliveries: reader.u32()?,
+                    delay: Duration::from_micros(reader.u64()?),
+                    payload: reader.blob()?,
+                })
+            })?),
             9 => Reply::Count(self.u64()?),
             10 => Reply::Value(if self.bool()? { Some(self.blob()?) } else { None }),
             11 => Reply::Joined(self.bool()?),
+            64 => Reply::Cluster(self.cluster_reply()?),
             128 => Reply::Refused(Refusal::UnknownQueue(self.name()?)),
             129 => Reply::Refused(Refusal::QueueExists(self.name()?)),
             130 => Reply::Refused(Refusal::BadName(self.name()?)),
@@ -145,16 +169,55 @@ impl Reader {
             134 => Reply::Refused(Refusal::Cancelled),
             135 => Reply::Refused(Refusal::BadRequest(self.text()?.to_string())),
             136 => Reply::Refused(Refusal::Internal(self.text()?.to_string())),
+            137 => Reply::Refused(Refusal::TaskDoneTooOften(self.name()?)),
+            138 => Reply::Refused(Refusal::Storage(self.text()?.to_string())),
             _ => return Err(Malformed("an unknown status")),
         })
     }
 
+    fn queue_options(&mut self) -> Result<QueueOptions> {
+        let options = QueueOptions {
+            maxsize: self.u64()?,
+            max_deliveries: self.u32()?,
+            backoff: Backoff::new(
+                Duration::from_micros(self.u64()?),
+                Duration::from_micros(self.u64()?),
+            ),
+            memory_only: self.bool()?,
+        };
+        Ok(options)
+    }
+
+    /// A byte says which of the options follow.
+    fn put_options(&mut self) -> Result<PutOptions> {
+        let which = self.u8()?;
+        if which & !7 != 0 {
+            return Err(Malformed("an unknown option of a put"));
+        }
+        let mut options = PutOptions::new();
+        if which & 1 != 0 {
+            options = options.priority(self.u8()?.cast_signed());
+        }
+        if which & 2 != 0 {
+            options = options.delay(Duration::from_micros(self.u64()?));
+        }
+        if which & 4 != 0 {
+            let ttl = Duration::from_micros(self.u64()?);
+            let length = usize::from(self.u8()?);
+            options = options.dedupe(self.bytes(length)?, ttl);
+        }
+        Ok(options)
+    }
+
     fn stats(&mut self) -> Result<QueueStats> {
-        let (queued, leased) = (self.u64()?, self.u64()?);
+        let (queued, delayed) = (self.u64()?, self.u64()?);
+        let (leased, taken) = (self.u64()?, self.u64()?);
         Ok(QueueStats {
             queued,
+            delayed,
             leased,
-            unfinished: queued.saturating_add(leased),
+            taken,
+            unfinished: queued.saturating_add(leased).saturating_add(taken),
             dead: self.u64()?,
             puts: self.u64()?,
             delivered: self.u64()?,
@@ -216,6 +279,12 @@ impl Reader {
         let bytes = self.bytes(length)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Malformed("a text is not UTF-8"))?;
         Ok(text.into())
+    }
+
+    /// Bytes that keep the whole frame alive.
+    fn view(&mut self) -> Result<Bytes> {
+        let length = self.u32()? as usize;
+        self.bytes(length)
     }
 
     fn blob(&mut self) -> Result<Bytes> {

@@ -1,12 +1,16 @@
 //! Requests and replies to frames.
 
+mod cluster;
+
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
-    Dead, Name, PutEnd, QueueOptions, QueueStats, Refusal, Reply, Request, Settle, Wait, clip,
+    Dead, Name, PutEnd, PutOptions, QueueOptions, QueueStats, Refusal, Reply, Request, Settle,
+    Wait, Waiting, clip,
 };
+use crate::manager::store::Dedupe;
 
 /// Payloads up to this size are copied into the frame; larger ones are sent from where they are.
 const COPIED: usize = 8 << 10;
@@ -85,10 +89,9 @@ impl Frame {
     fn put_request(&mut self, request: &Request) {
         match request {
             Request::Ping => self.u8(1),
-            Request::Register { queue, options: QueueOptions { maxsize, max_deliveries } } => {
+            Request::Register { queue, options } => {
                 self.op(2, queue);
-                self.u64(*maxsize);
-                self.u32(*max_deliveries);
+                self.queue_options(options);
             }
             Request::Put { queue, wait, items } => {
                 self.op(3, queue);
@@ -106,31 +109,8 @@ impl Frame {
             }
             Request::Settle { queue, leases, how } => {
                 self.op(5, queue);
-                match how {
-                    Settle::Done => self.u8(0),
-                    Settle::Release => self.u8(1),
-                    Settle::Return { reason } => {
-                        self.u8(2);
-                        self.text(reason);
-                    }
-                    Settle::Fail { reason } => {
-                        self.u8(3);
-                        self.text(reason);
-                    }
-                    Settle::Extend { hold } => {
-                        self.u8(4);
-                        self.u64(micros(*hold));
-                    }
-                }
+                self.settle(how);
                 self.numbers(leases);
-            }
-            Request::Restore { queue, items } => {
-                self.op(6, queue);
-                self.count(items.len());
-                for (deliveries, item) in items {
-                    self.u32(*deliveries);
-                    self.blob(item);
-                }
             }
             Request::Stats { queue } => self.op(7, queue),
             Request::Queues { after } => {
@@ -146,7 +126,13 @@ impl Frame {
                 self.op(10, queue);
                 self.numbers(ids);
             }
-            Request::RequeueDead { queue } => self.op(11, queue),
+            Request::RequeueDead { queue, ids } => {
+                self.op(11, queue);
+                self.u8(u8::from(ids.is_some()));
+                if let Some(ids) = ids {
+                    self.numbers(ids);
+                }
+            }
             Request::Close { queue } => self.op(12, queue),
             Request::Join { queue, wait } => {
                 self.op(13, queue);
@@ -158,9 +144,32 @@ impl Frame {
             }
             Request::Get { name } => self.op(15, name),
             Request::Shutdown => self.u8(16),
+            Request::Cluster(request) => {
+                self.u8(64);
+                self.put_cluster_request(request);
+            }
             Request::Cancel { request } => {
                 self.u8(17);
                 self.u64(*request);
+            }
+            Request::PutWith { queue, wait, items } => {
+                self.op(19, queue);
+                self.wait(*wait);
+                self.count(items.len());
+                for (item, options) in items {
+                    self.put_options(options);
+                    self.blob(item);
+                }
+            }
+            Request::Peek { queue, skip, max } => {
+                self.op(20, queue);
+                self.u64(*skip);
+                self.u32(*max);
+            }
+            Request::Remove { queue } => self.op(21, queue),
+            Request::TaskDone { queue, count } => {
+                self.op(18, queue);
+                self.u64(*count);
             }
         }
     }
@@ -168,9 +177,10 @@ impl Frame {
     fn put_reply(&mut self, reply: &Reply) {
         match reply {
             Reply::Done => self.u8(0),
-            Reply::Put { accepted, end } => {
+            Reply::Put { accepted, duplicates, end } => {
                 self.u8(1);
                 self.u32(*accepted);
+                self.u32(*duplicates);
                 self.u8(match end {
                     PutEnd::All => 0,
                     PutEnd::Full => 1,
@@ -204,6 +214,16 @@ impl Frame {
                     self.stats(stats);
                 }
             }
+            Reply::Peeked(items) => {
+                self.u8(12);
+                self.count(items.len());
+                for Waiting { priority, deliveries, delay, payload } in items {
+                    self.u8(priority.cast_unsigned());
+                    self.u32(*deliveries);
+                    self.u64(micros(*delay));
+                    self.blob(payload);
+                }
+            }
             Reply::Dead(letters) => {
                 self.u8(8);
                 self.count(letters.len());
@@ -229,6 +249,10 @@ impl Frame {
                 self.u8(11);
                 self.u8(u8::from(*all_done));
             }
+            Reply::Cluster(reply) => {
+                self.u8(64);
+                self.put_cluster_reply(reply);
+            }
             Reply::Refused(refusal) => self.refusal(refusal),
         }
     }
@@ -238,6 +262,7 @@ impl Frame {
             Refusal::UnknownQueue(name) => self.op(128, name),
             Refusal::QueueExists(name) => self.op(129, name),
             Refusal::BadName(name) => self.op(130, name),
+            Refusal::TaskDoneTooOften(name) => self.op(137, name),
             Refusal::TooLarge { size, limit } => {
                 self.u8(131);
                 self.u64(*size);
@@ -250,6 +275,10 @@ impl Frame {
                 self.u8(135);
                 self.text(text);
             }
+            Refusal::Storage(text) => {
+                self.u8(138);
+                self.text(text);
+            }
             Refusal::Internal(text) => {
                 self.u8(136);
                 self.text(text);
@@ -257,10 +286,59 @@ impl Frame {
         }
     }
 
+    fn settle(&mut self, how: &Settle) {
+        match how {
+            Settle::Done => self.u8(0),
+            Settle::Release => self.u8(1),
+            Settle::Return { reason } => {
+                self.u8(2);
+                self.text(reason);
+            }
+            Settle::Fail { reason } => {
+                self.u8(3);
+                self.text(reason);
+            }
+            Settle::Taken => self.u8(5),
+            Settle::Extend { hold } => {
+                self.u8(4);
+                self.u64(micros(*hold));
+            }
+        }
+    }
+
+    fn queue_options(&mut self, options: &QueueOptions) {
+        let QueueOptions { maxsize, max_deliveries, backoff, memory_only } = *options;
+        self.u64(maxsize);
+        self.u32(max_deliveries);
+        self.u64(backoff.map_or(0, |backoff| micros(backoff.initial)));
+        self.u64(backoff.map_or(0, |backoff| micros(backoff.max)));
+        self.u8(u8::from(memory_only));
+    }
+
+    fn put_options(&mut self, options: &PutOptions) {
+        let PutOptions { priority, delay, dedupe } = options;
+        let which = [*priority != 0, !delay.is_zero(), dedupe.is_some()];
+        self.u8((0..).zip(which).map(|(bit, present)| u8::from(present) << bit).sum());
+        if which[0] {
+            self.u8(priority.cast_unsigned());
+        }
+        if which[1] {
+            // A delay that is there stays one.
+            self.u64(micros(*delay).max(1));
+        }
+        if let Some(Dedupe { key, ttl }) = dedupe {
+            self.u64(micros(*ttl));
+            // A key has 32 bytes at most.
+            self.u8(key.len() as u8);
+            self.tail.put_slice(key);
+        }
+    }
+
     fn stats(&mut self, stats: &QueueStats) {
-        // `unfinished` is the sum of the first two.
-        let QueueStats { queued, leased, dead, unfinished: _, puts, delivered, .. } = *stats;
-        for number in [queued, leased, dead, puts, delivered, stats.done, stats.maxsize] {
+        // `unfinished` is the sum of the others.
+        let QueueStats { queued, delayed, leased, taken, dead, puts, delivered, .. } = *stats;
+        let rest = [dead, puts, delivered, stats.done, stats.maxsize];
+        for number in [queued, delayed, leased, taken].into_iter().chain(rest) {
             self.u64(number);
         }
         self.u8(u8::from(stats.closed));

@@ -2,6 +2,8 @@ use bytes::BytesMut;
 
 use super::*;
 
+mod cluster;
+
 /// A small generator of numbers (xorshift): the same ones on every run.
 struct Dice(u64);
 
@@ -40,12 +42,14 @@ impl Dice {
     }
 
     fn stats(&mut self) -> QueueStats {
-        let (queued, leased) = (self.below(99), self.below(99));
+        let (queued, leased, taken) = (self.below(99), self.below(99), self.below(99));
         QueueStats {
             queued,
             leased,
             dead: self.roll(),
-            unfinished: queued + leased,
+            taken,
+            delayed: self.below(99),
+            unfinished: queued + leased + taken,
             puts: self.roll(),
             delivered: self.roll(),
             done: self.roll(),
@@ -54,9 +58,37 @@ impl Dice {
         }
     }
 
+    fn queue_options(&mut self) -> QueueOptions {
+        let mut options = QueueOptions::new()
+            .maxsize(self.roll() as usize)
+            .max_deliveries(self.roll() as u32)
+            .backoff(
+                Duration::from_micros(self.below(2) * self.roll()),
+                Duration::from_nanos(self.roll()),
+            );
+        options.memory_only = self.below(2) == 0;
+        options
+    }
+
+    fn put_options(&mut self) -> PutOptions {
+        let mut options = PutOptions::new();
+        if self.below(2) == 0 {
+            options = options.priority(self.roll() as i8);
+        }
+        if self.below(2) == 0 {
+            options = options.delay(Duration::from_micros(self.below(1 << 60)));
+        }
+        if self.below(2) == 0 {
+            let key = vec![self.roll() as u8; self.below(40) as usize];
+            options = options.dedupe(key, Duration::from_micros(self.below(1 << 60)));
+        }
+        options
+    }
+
     fn settle(&mut self) -> Settle {
-        match self.below(5) {
+        match self.below(6) {
             0 => Settle::Done,
+            4 => Settle::Taken,
             1 => Settle::Release,
             2 => Settle::Return { reason: self.text() },
             3 => Settle::Fail { reason: self.text() },
@@ -67,10 +99,7 @@ impl Dice {
     fn request(&mut self, op: u64) -> Request {
         match op {
             0 => Request::Ping,
-            1 => Request::Register {
-                queue: self.name(),
-                options: QueueOptions { maxsize: self.roll(), max_deliveries: self.roll() as u32 },
-            },
+            1 => Request::Register { queue: self.name(), options: self.queue_options() },
             2 => {
                 Request::Put { queue: self.name(), wait: self.wait(), items: self.list(Self::blob) }
             }
@@ -85,10 +114,7 @@ impl Dice {
                 leases: self.list(Self::roll),
                 how: self.settle(),
             },
-            5 => Request::Restore {
-                queue: self.name(),
-                items: self.list(|dice| (dice.roll() as u32, dice.blob())),
-            },
+            5 => Request::Remove { queue: self.name() },
             6 => Request::Stats { queue: self.name() },
             7 => {
                 let after = self.name();
@@ -96,12 +122,22 @@ impl Dice {
             }
             8 => Request::Dead { queue: self.name(), after: self.roll(), max: 9 },
             9 => Request::DropDead { queue: self.name(), ids: self.list(Self::roll) },
-            10 => Request::RequeueDead { queue: self.name() },
+            10 => Request::RequeueDead {
+                queue: self.name(),
+                ids: (self.below(2) == 0).then(|| self.list(Self::roll)),
+            },
             11 => Request::Close { queue: self.name() },
             12 => Request::Join { queue: self.name(), wait: self.wait() },
             13 => Request::Set { name: self.name(), value: self.blob() },
             14 => Request::Get { name: self.name() },
             15 => Request::Shutdown,
+            16 => Request::TaskDone { queue: self.name(), count: self.roll() },
+            17 => Request::PutWith {
+                queue: self.name(),
+                wait: self.wait(),
+                items: self.list(|dice| (dice.blob(), dice.put_options())),
+            },
+            18 => Request::Peek { queue: self.name(), skip: self.roll(), max: 9 },
             _ => Request::Cancel { request: self.roll() },
         }
     }
@@ -111,6 +147,7 @@ impl Dice {
             0 => Reply::Done,
             1 => Reply::Put {
                 accepted: self.roll() as u32,
+                duplicates: self.roll() as u32,
                 end: [PutEnd::All, PutEnd::Full, PutEnd::Closed][self.below(3) as usize],
             },
             2 => Reply::Leased(self.list(|dice| Delivery {
@@ -139,6 +176,14 @@ impl Dice {
             16 => Reply::Refused(Refusal::TooManyWaiting),
             17 => Reply::Refused(Refusal::ShutDown),
             18 => Reply::Refused(Refusal::Cancelled),
+            20 => Reply::Refused(Refusal::TaskDoneTooOften(self.name())),
+            21 => Reply::Refused(Refusal::Storage(self.text().to_string())),
+            22 => Reply::Peeked(self.list(|dice| Waiting {
+                priority: dice.roll() as i8,
+                deliveries: dice.roll() as u32,
+                delay: Duration::from_micros(dice.roll()),
+                payload: dice.blob(),
+            })),
             19 => Reply::Refused(Refusal::BadRequest(self.text().to_string())),
             _ => Reply::Refused(Refusal::Internal(self.text().to_string())),
         }
@@ -160,8 +205,8 @@ fn content(frame: Frame) -> Bytes {
 
 fn every_frame(dice: &mut Dice) -> Vec<Bytes> {
     let mut frames: Vec<Bytes> =
-        (0..17).map(|op| content(Frame::request(op, &dice.request(op)))).collect();
-    frames.extend((0..21).map(|status| content(Frame::reply(status, &dice.reply(status)))));
+        (0..20).map(|op| content(Frame::request(op, &dice.request(op)))).collect();
+    frames.extend((0..24).map(|status| content(Frame::reply(status, &dice.reply(status)))));
     frames
 }
 
@@ -175,12 +220,12 @@ fn read_both(bytes: &Bytes) {
 fn what_is_written_is_read_back() {
     let mut dice = Dice(0x5eed);
     for round in 0..100 {
-        for op in 0..17 {
+        for op in 0..20 {
             let request = dice.request(op);
             let frame = content(Frame::request(round, &request));
             assert_eq!(read_request(frame), Ok((round, Ok(request))));
         }
-        for status in 0..21 {
+        for status in 0..24 {
             let reply = dice.reply(status);
             let frame = content(Frame::reply(round, &reply));
             assert_eq!(read_reply(frame), Ok((round, reply)));

@@ -212,7 +212,7 @@ impl Dispatcher {
             let mut begun = None;
             let ended = worker.begun(response).and_then(|()| {
                 begun = Some(Instant::now());
-                self.shared.begun(self.place);
+                self.shared.begun(self.place, job.ticket.wish());
                 worker.ended(timeout)
             });
             let lost = match ended {

@@ -71,6 +71,11 @@ impl Works {
     #[expect(clippy::unused_self, reason = "the other works need it")]
     pub(super) fn cancel_unwanted(&self) {}
 
+    /// Kills the workers of what runs though nobody waits for it any more.
+    pub(super) fn end_unwanted(&self) {
+        self.shared.end_unwanted();
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.shared.settings
     }

@@ -1,10 +1,12 @@
 //! What a pool and its dispatchers share: the queue of jobs and the books.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::pool::errand::Wish;
 use crate::pool::error::SubmitError;
 use crate::pool::job::Job;
 use crate::pool::settings::{Settings, automatic_chunk};
@@ -55,6 +57,8 @@ struct Place {
     in_flight: usize,
     /// Since when it runs the first of them; `None` if it does not.
     since: Option<Instant>,
+    /// Whether somebody wants what it runs, if that can change.
+    wish: Option<Arc<Wish>>,
     /// How long those took that it has ended.
     busy: Duration,
 }
@@ -190,10 +194,16 @@ impl Shared {
             if state.is_over() {
                 return Next::End;
             }
-            let chunk = state.take(&self.settings, limit, pace);
+            let (chunk, unwanted) = state.take(&self.settings, limit, pace);
             if !chunk.is_empty() {
                 state.places[dispatcher].in_flight = chunk.len();
+                // First, as dropping the others tells those who wait for their outcomes.
+                drop(state);
                 return Next::Run(chunk);
+            }
+            if !unwanted.is_empty() {
+                MutexGuard::unlocked(&mut state, || drop(unwanted));
+                continue;
             }
             // What was queued may all have been cancelled, and that may have been the last of it.
             if !state.is_over() && self.work.wait_for(&mut state, TICK).timed_out() {
@@ -205,14 +215,30 @@ impl Shared {
     /// Takes one job, to be failed because no worker starts.
     pub(super) fn take_one(&self, place: usize) -> Option<Job> {
         let mut state = self.state.lock();
-        let job = state.take(&self.settings, 1, None).pop_front()?;
-        state.places[place].in_flight = 1;
-        Some(job)
+        let (mut taken, unwanted) = state.take(&self.settings, 1, None);
+        state.places[place].in_flight = taken.len();
+        drop(state);
+        drop(unwanted);
+        taken.pop_front()
     }
 
     /// Books that the worker runs the first of its jobs.
-    pub(super) fn begun(&self, place: usize) {
-        self.state.lock().places[place].since = Some(Instant::now());
+    pub(super) fn begun(&self, place: usize, wish: Option<Arc<Wish>>) {
+        let mut state = self.state.lock();
+        let place = &mut state.places[place];
+        place.since = Some(Instant::now());
+        if let Some(wish) = &wish {
+            wish.mark_begun();
+        }
+        place.wish = wish;
+        place.end_unwanted();
+    }
+
+    /// Kills the workers of what runs in vain. What waits is skipped when its turn comes.
+    pub(super) fn end_unwanted(&self) {
+        for place in &self.state.lock().places {
+            place.end_unwanted();
+        }
     }
 
     /// Books the outcome of a job that a worker had, and delivers it.
@@ -220,6 +246,7 @@ impl Shared {
         let mut state = self.state.lock();
         let entry = &mut state.places[place];
         entry.in_flight = entry.in_flight.saturating_sub(1);
+        entry.wish = None;
         entry.busy += entry.since.take().map_or(Duration::ZERO, |since| since.elapsed());
         entry.tasks += 1;
         if outcome.is_ok() {
@@ -237,6 +264,7 @@ impl Shared {
         let mut state = self.state.lock();
         state.places[place].in_flight = 0;
         state.places[place].since = None;
+        state.places[place].wish = None;
         if state.phase == Phase::Terminated {
             state.failed += jobs.len() as u64;
             drop(state);
@@ -283,6 +311,16 @@ impl Shared {
     }
 }
 
+impl Place {
+    fn end_unwanted(&self) {
+        if let (Some(worker), Some(wish)) = (&self.worker, &self.wish)
+            && !wish.is_wanted()
+        {
+            worker.kill();
+        }
+    }
+}
+
 impl State {
     fn is_over(&self) -> bool {
         match self.phase {
@@ -293,12 +331,18 @@ impl State {
         }
     }
 
-    fn take(&mut self, settings: &Settings, limit: usize, pace: Option<Duration>) -> VecDeque<Job> {
+    /// Takes jobs for a worker; and those that nobody wants, to be dropped outside of the lock.
+    fn take(
+        &mut self,
+        settings: &Settings,
+        limit: usize,
+        pace: Option<Duration>,
+    ) -> (VecDeque<Job>, Vec<Job>) {
         let most = settings
             .chunk_size
             .unwrap_or_else(|| automatic_chunk(self.queue.len(), settings.workers, pace))
             .min(limit);
-        let (mut chunk, mut bytes) = (VecDeque::new(), 0);
+        let (mut chunk, mut bytes, mut unwanted) = (VecDeque::new(), 0, Vec::new());
         while let Some(next) = self.queue.front() {
             let alone = !next.chunkable || chunk.len() >= most || bytes >= CHUNK_BYTES;
             if alone && !chunk.is_empty() {
@@ -316,8 +360,9 @@ impl State {
                 }
             } else {
                 self.failed += 1;
+                unwanted.push(job);
             }
         }
-        chunk
+        (chunk, unwanted)
     }
 }

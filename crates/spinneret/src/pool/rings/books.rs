@@ -5,6 +5,7 @@
 //! here until its outcome is there: whoever dies, it can be handed out again.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::board::{Board, Stage};
 use super::message::Ending;
-use super::table::{Delivery, Phase, State, parts};
+use super::table::{Delivery, Phase, State, number, parts};
 use crate::pool::error::{PoolError, SubmitError};
 use crate::pool::handle::Recall;
 use crate::pool::job::Job;
@@ -52,6 +53,8 @@ pub(super) struct Books {
     state: Mutex<State>,
     /// Held while endings are taken and booked, so that who has it knows all that are in the ring.
     collecting: Mutex<Batch>,
+    /// Whether running jobs may have become unwanted, whose workers are to be killed.
+    pub(super) purge: AtomicBool,
     /// Notified when the phase changes, a worker is ready, and when the supervisor ends.
     changed: Condvar,
     /// To itself, for the handles of the jobs.
@@ -65,7 +68,7 @@ pub(super) enum Cause {
     Left,
     /// It ended by itself, or was killed by others.
     Died(Exit),
-    /// We killed it, for the sake of this job.
+    /// We killed it, for the sake of this job: it ran too long, or nobody wanted it any more.
     TimedOut(u64),
 }
 
@@ -96,6 +99,7 @@ impl Books {
             capacity,
             state: Mutex::new(state),
             collecting: Mutex::default(),
+            purge: AtomicBool::new(false),
             changed: Condvar::new(),
             this: this.clone(),
         }))
@@ -279,6 +283,22 @@ impl Books {
         drop(cancelled);
     }
 
+    /// The numbers of the handed-out jobs that nobody waits for any more. When there are none, the
+    /// purge is over.
+    pub(super) fn unwanted(&self) -> Vec<u64> {
+        let state = self.state.lock();
+        let jobs = state.table.iter().enumerate();
+        let unwanted: Vec<_> = jobs
+            .filter(|(_, entry)| entry.job.as_ref().is_some_and(|job| !job.ticket.is_wanted()))
+            .map(|(index, entry)| number(index as u32, entry.generation))
+            .collect();
+        if unwanted.is_empty() {
+            // Under the lock, as who asks for a purge changes its mind before.
+            self.purge.store(false, Ordering::Release);
+        }
+        unwanted
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.state.lock().phase == Phase::Open
     }
@@ -429,6 +449,16 @@ impl Recall for Books {
         // Dropping it says that it was cancelled.
         drop(job);
         true
+    }
+
+    fn has_begun(&self, number: u64) -> bool {
+        let (index, generation) = parts(number);
+        let state = self.state.lock();
+        let entry = state.table.get(index as usize);
+        // One that is not in the table has ended, or waits again under another number.
+        entry.is_none_or(|entry| {
+            entry.generation != generation || self.board.stage(index) == Stage::Begun
+        })
     }
 
     fn help(&self, done: &dyn Fn() -> bool) {

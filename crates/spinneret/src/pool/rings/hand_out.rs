@@ -14,7 +14,7 @@ const CHUNK: usize = 64;
 
 impl Books {
     /// Moves jobs from the backlog into the ring while there is space. Gives back those that cannot
-    /// be written.
+    /// be written, or that nobody wants.
     pub(super) fn hand_out(&self, state: &mut State) -> Vec<Delivery> {
         let mut refused = Vec::new();
         loop {
@@ -31,8 +31,9 @@ impl Books {
                 let number = number(index, state.table[index as usize].generation);
                 let books: Weak<dyn Recall> = self.this.clone();
                 if !job.ticket.hand_out(books, number) {
-                    // Nobody wants it: dropping it says that it was cancelled.
+                    // Nobody wants it.
                     state.failed += 1;
+                    refused.push((job.ticket, Err(TaskError::Cancelled)));
                     continue;
                 }
                 let message = JobMessage {

@@ -17,6 +17,7 @@ mod table;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
@@ -85,6 +86,13 @@ impl Works {
     /// Cancels what nobody waits for any more.
     pub(super) fn cancel_unwanted(&self) {
         self.books.cancel_unwanted();
+    }
+
+    /// Cancels what nobody waits for any more, and kills the workers of what runs in vain.
+    pub(super) fn end_unwanted(&self) {
+        self.books.cancel_unwanted();
+        self.books.purge.store(true, Ordering::Release);
+        self.bell.ring();
     }
 
     pub(super) fn settings(&self) -> &Settings {

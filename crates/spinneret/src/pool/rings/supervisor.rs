@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
@@ -19,6 +20,9 @@ use crate::process::{Outbox, StartError, WorkerProcess};
 
 /// How long a new worker may take to greet: a busy machine is no fault.
 const GREETING: Duration = Duration::from_mins(1);
+
+/// How often to look for the workers of unwanted jobs until they are found.
+const PURGE: Duration = Duration::from_millis(5);
 
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(5);
@@ -161,6 +165,11 @@ impl Supervisor {
         if look_at_memory {
             self.memory_looked_at = now;
         }
+        let unwanted = if self.books.purge.load(Ordering::Acquire) {
+            self.books.unwanted()
+        } else {
+            Vec::new()
+        };
         let clock = clock();
         for (index, place) in self.places.iter_mut().enumerate() {
             let Some(worker) = &mut place.worker else { continue };
@@ -170,6 +179,13 @@ impl Supervisor {
                 worker.process.kill();
             }
             let board = self.books.board.place(index);
+            if let Some((number, _)) = board.running()
+                && worker.timed_out.is_none()
+                && unwanted.contains(&number)
+            {
+                worker.timed_out = Some(number);
+                worker.process.kill();
+            }
             if let Some(timeout) = settings.task_timeout
                 && worker.timed_out.is_none()
             {
@@ -219,6 +235,10 @@ impl Supervisor {
         }
         if settings.memory_limit.is_some() {
             patience = patience.min(MEMORY);
+        }
+        if self.books.purge.load(Ordering::Acquire) {
+            // A job may have been handed out that has not quite begun.
+            patience = patience.min(PURGE);
         }
         for place in &self.places {
             if place.worker.is_none() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::pool::errand::Errand;
 use crate::pool::error::SubmitError;
 use crate::pool::snapshot::{PoolSnapshot, WorkerSnapshot};
 use crate::pool::ticket::Ticket;
@@ -38,6 +39,10 @@ impl Job {
     pub(super) fn new<T: Task>(args: T::Args, ticket: Ticket<T::Output>) -> Self {
         Self(Box::new(Submitted::<T> { args, ticket }))
     }
+
+    pub(super) fn by_name(errand: Errand) -> Self {
+        Self(Box::new(errand))
+    }
 }
 
 impl<T: Task> Run for Submitted<T> {
@@ -50,6 +55,20 @@ impl<T: Task> Run for Submitted<T> {
         let outcome = runner.run(|| Ok(T::run(args)));
         book(outcome.is_ok());
         ticket.deliver(outcome);
+    }
+}
+
+/// A task that came by name.
+impl Run for Errand {
+    fn start(&self) -> bool {
+        self.ticket.begin()
+    }
+
+    fn run(self: Box<Self>, runner: &Runner, book: &dyn Fn(bool)) {
+        let Self { entry, args, ticket } = *self;
+        let outcome = runner.run(|| entry.invoke(&args, Vec::new())).flatten();
+        book(outcome.is_ok());
+        ticket.end(outcome);
     }
 }
 

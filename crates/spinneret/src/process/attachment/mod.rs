@@ -323,7 +323,9 @@ mod tests {
         let error = task::encode(&pipe("a")).unwrap_err();
         assert!(matches!(&error, EncodeError::NotSendableOverNetwork { .. }));
         assert!(error.to_string().contains("network"), "{error}");
-        assert!(serde_pickle::to_vec(&pipe("a"), serde_pickle::SerOptions::new()).is_err());
+        assert!(
+            spinneret_pickle::to_bytes(&pipe("a"), spinneret_pickle::Dialect::Python38).is_err()
+        );
     }
 
     #[test]

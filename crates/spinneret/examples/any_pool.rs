@@ -1,6 +1,7 @@
-//! One task and one piece of code, on threads and on processes: only the pool is another.
+//! One task and one piece of code, on threads, processes and machines: only the pool is another.
 
-use spinneret::{Outcome, Pool, ProcessPool, TaskError, ThreadPool};
+use spinneret::manager::{self, AuthKey, Manager};
+use spinneret::{ClusterPool, Outcome, Pool, ProcessPool, TaskError, ThreadPool};
 
 #[spinneret::task]
 fn collatz(start: u64) -> u32 {
@@ -17,5 +18,12 @@ fn longest(pool: &impl Pool) -> Result<Vec<u32>, TaskError> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("threads: {:?}", longest(&ThreadPool::new(2)?)?);
     println!("processes: {:?}", longest(&ProcessPool::new(2)?)?);
+
+    // Manager and worker would be programs on other machines.
+    let key = AuthKey::new("qiye");
+    let manager = Manager::builder().listen("127.0.0.1:0").authkey(key.clone()).start()?;
+    let address = manager.local_addr();
+    let _worker = manager::worker(address).authkey(key.clone()).concurrency(2).start()?;
+    println!("machines: {:?}", longest(&ClusterPool::connect(address, &key)?)?);
     Ok(())
 }

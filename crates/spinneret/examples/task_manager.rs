@@ -1,10 +1,11 @@
 //! Shows a task queue and a result queue on the network: hands out ten tasks and collects their
-//! results, from `task_worker`s on this machine or others.
+//! results, from `task_worker`s on this machine or others, or from Python's
+//! `examples/python/task_worker.py`, which finds the queues by the names that they have here.
 //!
 //! `task_manager [PORT [HOST]]`: port 8001 unless given. It listens on 127.0.0.1, so that only this
 //! machine's workers reach it; give the host 0.0.0.0 (or one of the machine's own addresses) to let
 //! in those of other machines.
-use std::{collections::BTreeSet, env, error::Error, thread, time::Duration};
+use std::{collections::BTreeSet, env, error::Error};
 
 use spinneret::manager::{AuthKey, Manager, QueueOptions};
 
@@ -18,11 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let manager = Manager::builder()
         .listen(format!("{host}:{port}"))
         .authkey(AuthKey::new("qiye"))
-        .register("task_queue", QueueOptions::new())
-        .register("result_queue", QueueOptions::new())
+        .register("get_task_queue", QueueOptions::new())
+        .register("get_result_queue", QueueOptions::new())
         .start()?;
-    let tasks = manager.queue::<String>("task_queue")?;
-    let results = manager.queue::<String>("result_queue")?;
+    let tasks = manager.queue::<String>("get_task_queue")?;
+    let results = manager.queue::<String>("get_result_queue")?;
 
     for i in 0..TASKS {
         println!("put task ImageUrl_{i} ...");
@@ -38,14 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // A closed queue tells the workers to leave; they get a moment to do so.
-    tasks.close()?;
-    for _ in 0..50 {
-        if manager.connections().is_empty() {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    // The end of the manager is the workers' end, too: a Python worker sees its connection close.
     manager.shutdown();
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! Shows a worker for `task_manager`, from anywhere: takes tasks, works a second on each, reports.
+//! The manager may as well be Python's, `examples/python/task_manager.py`.
 //!
 //! `task_worker [PORT [HOST]]`: port 8001 and host 127.0.0.1 unless given. Start as many as you
 //! like. Each holds a task by a lease, so that the task of a worker that is killed goes to another.
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spinneret::manager::{AuthKey, Client, GetError, ManagerError, PutError};
+use spinneret::manager::{AuthKey, Client, GetError, Lease, ManagerError, PutError, Queue};
 
 /// How long a task may take before it is given to another worker.
 const HOLD: Duration = Duration::from_secs(5);
@@ -49,11 +50,11 @@ fn connect(address: &str) -> Result<Client, ManagerError> {
 }
 
 fn work(client: &Client) -> Result<(), ManagerError> {
-    let tasks = client.queue::<String>("task_queue");
-    let results = client.queue::<String>("result_queue");
+    let tasks = client.queue::<String>("get_task_queue");
+    let results = client.queue::<String>("get_result_queue");
     loop {
-        let task = match tasks.lease_timeout(HOLD, WAIT) {
-            Ok(task) => task,
+        let (task, lease) = match take(client, &tasks) {
+            Ok(taken) => taken,
             Err(GetError::Empty | GetError::Closed) => return Ok(()),
             Err(GetError::Undecodable(task)) => {
                 eprintln!("{task}");
@@ -61,17 +62,30 @@ fn work(client: &Client) -> Result<(), ManagerError> {
             }
             Err(GetError::Manager(error)) => return Err(error),
         };
-        println!("run task download {}...", *task);
+        println!("run task download {task}...");
         thread::sleep(Duration::from_secs(1));
-        match results.put(format!("{}--->success", *task)) {
+        match results.put(format!("{task}--->success")) {
             Err(PutError::Manager { error, .. }) => return Err(error),
             Err(PutError::Full(_) | PutError::Closed(_)) => return Ok(()),
             Ok(()) => {}
         }
-        match task.done() {
+        match lease.map_or_else(|| tasks.task_done_after_get(), Lease::done) {
             // It took too long: another may do the task again, which the manager notices.
             Ok(()) | Err(ManagerError::LeaseLost) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A task, and the lease by which it is held. A manager of Python's knows no leases: there a task
+/// is gone with the worker that has taken it.
+fn take(
+    client: &Client,
+    tasks: &Queue<String>,
+) -> Result<(String, Option<Lease<String>>), GetError> {
+    if client.is_python() {
+        return Ok((tasks.get_timeout(WAIT)?, None));
+    }
+    let lease = tasks.lease_timeout(HOLD, WAIT)?;
+    Ok((lease.clone(), Some(lease)))
 }

@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use spinneret::manager::{self, AuthKey, Manager, WorkerBuilder};
 use spinneret::pool::{PoolError, SubmitError};
-use spinneret::{Outcome, Pool, ProcessPool, TaskError, TaskHandle, ThreadPool};
+use spinneret::{ClusterPool, Outcome, Pool, ProcessPool, TaskError, TaskHandle, ThreadPool};
 
 /// The suite for a pool, given how one of so many workers is started.
 macro_rules! suite {
@@ -53,11 +54,41 @@ macro_rules! suite {
 
 suite!(threads, ThreadPool::new);
 suite!(processes, ProcessPool::new);
+suite!(machines, machines);
+suite!(machines_with_threads, machines_with_threads);
 
 /// How a pool of so many workers is started.
 trait Start<P>: Fn(usize) -> Result<P, PoolError> {}
 
 impl<P, F: Fn(usize) -> Result<P, PoolError>> Start<P> for F {}
+
+/// A pool of so many workers, each of which runs one task at a time in a process.
+fn machines(workers: usize) -> Result<ClusterPool, PoolError> {
+    cluster(workers, WorkerBuilder::concurrency)
+}
+
+/// The same with threads.
+fn machines_with_threads(workers: usize) -> Result<ClusterPool, PoolError> {
+    cluster(workers, |worker, slots| worker.threads(ThreadPool::builder().workers(slots)))
+}
+
+fn cluster(
+    workers: usize,
+    settle: impl Fn(WorkerBuilder, usize) -> WorkerBuilder,
+) -> Result<ClusterPool, PoolError> {
+    let key = AuthKey::new("qiye");
+    let manager = Manager::builder().listen("127.0.0.1:0").authkey(key.clone()).start()?;
+    let address = manager.local_addr();
+    for number in 0..workers.max(1) {
+        let worker = manager::worker(address).authkey(key.clone()).name(format!("w{number}"));
+        // There is no worker without a slot.
+        let worker = settle(worker, usize::from(workers > 0)).start()?;
+        // It ends with the test's process, and so does the manager.
+        std::mem::forget(worker);
+    }
+    std::mem::forget(manager);
+    ClusterPool::connect(address, &key)
+}
 
 #[spinneret::task]
 fn square(n: u64) -> u64 {

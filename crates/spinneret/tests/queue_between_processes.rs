@@ -397,7 +397,7 @@ fn when_its_maker_is_killed_it_lives_on_in_shared_memory_and_else_says_that_it_i
 #[test]
 fn it_goes_nowhere_else_and_holds_no_other() {
     let queue = Queue::<u32>::new(0).unwrap();
-    assert!(serde_pickle::to_vec(&queue, serde_pickle::SerOptions::new()).is_err());
+    assert!(spinneret_pickle::to_bytes(&queue, spinneret_pickle::Dialect::Python38).is_err());
     assert!(rmp_serde::to_vec(&queue).is_err());
     let (ours, _theirs) = pipe::<Vec<Queue<u32>>>().unwrap();
     let error = ours.send(&vec![queue.clone(); 1000]).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Whatever a peer sends or does not do, the manager serves the others.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpListener,
     thread,
     time::Duration,
@@ -68,7 +68,7 @@ fn silent_strangers_do_not_lock_others_out_for_long() {
 }
 
 #[test]
-fn strangers_cost_connections_up_to_a_bound() {
+fn one_stranger_too_many_displaces_the_oldest() {
     let manager = builder()
         .handshake_timeout(LONG)
         .max_unauthenticated(2)
@@ -79,13 +79,55 @@ fn strangers_cost_connections_up_to_a_bound() {
     let mut second = Raw::silent(manager.local_addr());
     first.read().unwrap();
     second.read().unwrap();
-    // The third is not even challenged while two are in the handshake.
     let mut third = Raw::silent(manager.local_addr());
-    third.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    assert!(matches!(third.read().unwrap_err().kind(), io::ErrorKind::WouldBlock));
-    drop(first);
-    third.0.set_read_timeout(Some(LONG)).unwrap();
     assert!(third.read().unwrap().starts_with(b"#CHALLENGE#"));
+    assert!(first.is_closed());
+    // Who has proven the key is no stranger any more.
+    let known = Raw::greeted(manager.local_addr());
+    assert!(second.is_closed());
+    let _more: Vec<_> = (0..5).map(|_| Raw::silent(manager.local_addr())).collect();
+    assert!(third.is_closed());
+    assert_eq!(manager.connections().len(), 1);
+    drop(known);
+}
+
+#[test]
+fn an_answer_that_was_heard_once_opens_nothing_again() {
+    let manager = manager(QueueOptions::new());
+    // Challenges differ, so that an answer fits its own only.
+    let answer = Raw::answer_to(&Raw::silent(manager.local_addr()).read().unwrap());
+    let mut peer = Raw::silent(manager.local_addr());
+    peer.read().unwrap();
+    peer.write(&answer);
+    assert_eq!(peer.read().unwrap(), b"#FAILURE#");
+    assert!(peer.is_closed());
+    assert_serves(&manager);
+}
+
+#[test]
+fn a_challenge_sent_back_is_not_answered() {
+    let manager = manager(QueueOptions::new());
+    // Without the key: whom the manager would help to prove it.
+    let mut peer = Raw::silent(manager.local_addr());
+    let challenge = peer.read().unwrap();
+    peer.write(&challenge);
+    assert_eq!(peer.read().unwrap(), b"#FAILURE#");
+    assert!(peer.is_closed());
+    assert_serves(&manager);
+}
+
+#[test]
+fn a_frame_that_is_cut_changes_nothing() {
+    let manager = manager(QueueOptions::new());
+    let put = request(1, 3, &[Q, &[0; 8], &1_u32.to_be_bytes(), b"\0\0\0\x03abc"].concat());
+    let length = u32::try_from(put.len()).unwrap().to_be_bytes();
+    let frame = [&length[..], &put].concat();
+    for cut in 1..frame.len() {
+        Raw::greeted(manager.local_addr()).0.write_all(&frame[..cut]).unwrap();
+    }
+    eventually("all of them are gone", || manager.connections().is_empty());
+    assert_eq!(manager.queue::<u32>("q").unwrap().stats().unwrap().puts, 0);
+    assert_serves(&manager);
 }
 
 #[test]
@@ -148,9 +190,9 @@ fn random_requests_leave_the_manager_serving() {
             let length = roll() % 40;
             let mut fields: Vec<u8> = Q.to_vec();
             fields.extend((0..length).map(|_| [0, 1, 0xff, roll() as u8][(roll() % 4) as usize]));
-            // Not the operation that closes the queue, nor the one that ends the manager.
-            let op =
-                [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 17, 18][(roll() % 16) as usize];
+            // Not the operations that close or remove the queue, nor the one that ends the manager.
+            let op = [1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 17, 18, 19, 20]
+                [(roll() % 17) as usize];
             if peer.try_write(&request(id, op, &fields)).is_err() {
                 break;
             }
@@ -233,7 +275,7 @@ fn a_peer_of_another_version_is_told_ours() {
     let manager = manager(QueueOptions::new());
     let mut peer = Raw::proven(manager.local_addr());
     peer.write(b"\0spinneret\x12\x34anything");
-    assert_eq!(peer.read().unwrap()[..12], *b"\0spinneret\0\x01");
+    assert_eq!(peer.read().unwrap()[..12], Raw::VERSION);
     assert!(peer.is_closed());
     assert_serves(&manager);
 }
@@ -257,11 +299,19 @@ fn a_client_says_what_is_wrong_with_a_server() {
     let error = meet(drop);
     assert!(matches!(error, ManagerError::Disconnected { .. }), "{error:?}");
     let error = meet(|mut server| {
-        // A Python before 3.12: its challenge has 20 bytes and asks for MD5.
-        server.write(b"#CHALLENGE#aaaaaaaaaaaaaaaaaaaa");
+        server.write(b"#CHALLENGE#{sha512}aaaaaaaaaaaaaaaaaaaa");
         let _ = server.0.read(&mut [0]);
     });
-    assert!(matches!(&error, ManagerError::NotAManager { reason, .. } if reason.contains("3.12")));
+    assert!(
+        matches!(&error, ManagerError::NotAManager { reason, .. } if reason.contains("digest"))
+    );
+    // A Python before 3.12: its challenge has 20 bytes and asks for MD5, by which a client proves
+    // its key on its own machine.
+    let error = meet(|mut server| {
+        server.write(b"#CHALLENGE#aaaaaaaaaaaaaaaaaaaa");
+        assert_eq!(server.read().unwrap().len(), 16);
+    });
+    assert!(matches!(error, ManagerError::Disconnected { .. }), "{error:?}");
 }
 
 /// A server that welcomes everybody, and that a client must not believe.

@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, as it should")]
 
+mod callers;
+mod durable;
 mod examples;
 mod hostile;
 mod leases;
 mod peers;
+mod programs;
 mod queues;
 mod raw;
+#[cfg(unix)]
+mod silent;
+mod tls;
 
 use std::{
     thread,

@@ -122,7 +122,9 @@ fn connections_are_listed_with_their_names_and_leases() {
     queue.put_many(vec![1, 2, 3]).unwrap();
     let leases = queue.lease_many(2, HOLD, LONG).unwrap();
     let found = manager.connections();
-    let [ConnectionInfo { address, name, leases: 2 }] = &found[..] else { panic!("{found:?}") };
+    let [ConnectionInfo { address, name, leases: 2, encrypted: false, .. }] = &found[..] else {
+        panic!("{found:?}")
+    };
     assert!(address.ip().is_loopback());
     assert_eq!(name, "worker 7");
     drop((leases, queue));

@@ -37,10 +37,31 @@ impl Raw {
     /// A connection that has said hello.
     pub fn greeted(address: SocketAddr) -> Self {
         let mut raw = Self::proven(address);
-        raw.write(b"\0spinneret\0\x01raw");
-        assert_eq!(raw.read().unwrap()[..12], *b"\0spinneret\0\x01");
+        raw.write(&[&Self::VERSION[..], b"raw"].concat());
+        assert_eq!(raw.read().unwrap()[..12], Self::VERSION);
         raw
     }
+
+    /// What proves to the one who sent this challenge that one has the key.
+    pub fn answer_to(challenge: &[u8]) -> Vec<u8> {
+        let question = challenge.strip_prefix(b"#CHALLENGE#").unwrap();
+        [b"{sha256}", &proof(question)[..]].concat()
+    }
+
+    /// The server's half of the proof.
+    pub fn welcome(&mut self) {
+        let question = [&b"{sha256}"[..], &[b's'; 40]].concat();
+        self.write(&[b"#CHALLENGE#", &question[..]].concat());
+        assert_eq!(self.read().unwrap(), [b"{sha256}", &proof(&question)[..]].concat());
+        self.write(b"#WELCOME#");
+        let challenge = self.read().unwrap();
+        let question = challenge.strip_prefix(b"#CHALLENGE#").unwrap();
+        self.write(&[b"{sha256}", &proof(question)[..]].concat());
+        assert_eq!(self.read().unwrap(), b"#WELCOME#");
+    }
+
+    /// How both ends' hellos begin.
+    pub const VERSION: [u8; 12] = *b"\0spinneret\0\x02";
 
     pub fn write(&mut self, content: &[u8]) {
         self.try_write(content).unwrap();

@@ -1,5 +1,9 @@
 //! The command line. Its names and forms are a contract: scripts rely on them.
 
+mod manager;
+mod queue;
+mod tls;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +11,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use spinneret_crawler::address::Scope;
 use spinneret_crawler::worker::Role;
+
+pub use manager::{LocalAddress, ManagerArgs};
+pub use queue::{DeadArgs, PutHow, QueueAction, QueueArgs};
+pub use tls::{ConnectArgs, KeyArgs, ServeTlsArgs};
 
 /// Where a manager listens unless told otherwise.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8001";
@@ -135,6 +143,8 @@ pub struct CommonArgs {
     pub listen: Option<String>,
     #[command(flatten)]
     pub key: KeyArgs,
+    #[command(flatten)]
+    pub tls: ServeTlsArgs,
     /// Pause between two requests to a host, in seconds [default: 0.25, and none for private hosts].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub delay: Option<Duration>,
@@ -180,84 +190,11 @@ pub enum Format {
     Files,
 }
 
-/// Where the key comes from.
-#[derive(Debug, clap::Args)]
-pub struct KeyArgs {
-    /// File with the key that manager and workers share. Else the environment variable
-    /// `SPINNERET_AUTHKEY`, else, on one machine, a key file that the manager makes.
-    #[arg(long, value_name = "FILE", global = true)]
-    pub authkey_file: Option<PathBuf>,
-}
-
-const MANAGER_EXAMPLES: &str = "\
-Examples:
-  spinneret manager --register tasks:maxsize=1000 --register results
-  spinneret manager --listen 0.0.0.0:8001 --authkey-file key --register tasks
-
-Prints `listening on HOST:PORT` when it accepts connections; port 0 picks a free
-one. Ends on SIGTERM, on Ctrl-C, or when a client asks for it. Without a key,
-and on this machine alone, it makes one in a file that only you can read, where
-`spinneret worker` and `spinneret queue` look for it.";
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = MANAGER_EXAMPLES)]
-pub struct ManagerArgs {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
-    pub listen: String,
-    /// A queue to serve. maxsize bounds it: a put to a full queue waits.
-    #[arg(long, value_name = "NAME[:maxsize=N]")]
-    pub register: Vec<Registration>,
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-/// A queue to register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registration {
-    pub name: String,
-    pub maxsize: Option<usize>,
-    pub max_deliveries: Option<u32>,
-}
-
-impl std::str::FromStr for Registration {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split(':');
-        let name = parts.next().unwrap_or_default().to_owned();
-        if name.is_empty() {
-            return Err("a queue needs a name: NAME or NAME:maxsize=N".to_owned());
-        }
-        let mut registration = Self { name, maxsize: None, max_deliveries: None };
-        for part in parts {
-            match part.split_once('=') {
-                Some(("maxsize", value)) => registration.maxsize = Some(number(part, value)?),
-                Some(("max_deliveries", value)) => {
-                    registration.max_deliveries = Some(number(part, value)?);
-                }
-                _ => {
-                    return Err(format!("{part:?} is neither maxsize=N nor max_deliveries=N"));
-                }
-            }
-        }
-        Ok(registration)
-    }
-}
-
-fn number<T: std::str::FromStr<Err = std::num::ParseIntError>>(
-    part: &str,
-    value: &str,
-) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|error| format!("{part:?}: {value:?} is not a whole number that fits: {error}"))
-}
-
 const WORKER_EXAMPLES: &str = "\
 Examples:
   spinneret worker 192.0.2.7:8001 --authkey-file key
   spinneret worker 192.0.2.7:8001 --role images --concurrency 64 -o /mnt/images
+  spinneret worker 192.0.2.7:8001 --authkey-file key --tls-ca ca.pem
 
 The worker takes pages, images or both from the crawl that listens there, and
 ends when that crawl is done. Images go to the crawl's own folder if this
@@ -278,57 +215,7 @@ pub struct WorkerArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-const QUEUE_EXAMPLES: &str = "\
-Examples:
-  spinneret queue 127.0.0.1:8001 tasks put https://example.org/a.png
-  spinneret queue 127.0.0.1:8001 tasks put < items.txt
-  spinneret queue 127.0.0.1:8001 results get --max 10
-  spinneret queue 127.0.0.1:8001 tasks len
-  spinneret queue 127.0.0.1:8001 tasks dead --requeue";
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = QUEUE_EXAMPLES)]
-pub struct QueueArgs {
-    /// Where the manager listens, as HOST:PORT.
-    pub address: String,
-    /// The queue.
-    pub name: String,
-    #[command(subcommand)]
-    pub action: QueueAction,
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QueueAction {
-    /// Put items, each a text; without any, the lines of standard input.
-    Put {
-        /// The items.
-        items: Vec<String>,
-        /// Longest wait for room in a full queue, in seconds [default: as long as it takes].
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-        timeout: Option<Duration>,
-    },
-    /// Get items and print one a line. An empty queue prints nothing.
-    Get {
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 1)]
-        max: usize,
-        /// Longest wait for the first, in seconds.
-        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-        timeout: Duration,
-    },
-    /// Print how many items wait.
-    Len,
-    /// Print the dead letters: deliveries, reason and item, separated by tabs.
-    Dead {
-        /// Put them back into the queue instead.
-        #[arg(long)]
-        requeue: bool,
-    },
+    pub connect: ConnectArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -393,21 +280,6 @@ mod tests {
                 assert!(line.chars().count() <= 80, "{line}");
             }
         }
-    }
-
-    #[test]
-    fn registrations_are_parsed_or_explained() {
-        let parse = |text: &str| text.parse::<Registration>();
-        assert_eq!(parse("tasks").unwrap().maxsize, None);
-        assert_eq!(parse("tasks:maxsize=5").unwrap().maxsize, Some(5));
-        assert!(parse("tasks:maxsize=x").unwrap_err().contains("whole number"));
-        // 2^32 is no 0.
-        let huge = parse("tasks:max_deliveries=4294967296").unwrap_err();
-        assert!(huge.contains("4294967296") && huge.contains("too large"));
-        let most = parse("tasks:max_deliveries=4294967295").unwrap();
-        assert_eq!(most.max_deliveries, Some(u32::MAX));
-        assert!(parse("tasks:size=5").unwrap_err().contains("maxsize=N"));
-        assert!(parse(":maxsize=5").is_err());
     }
 
     #[test]

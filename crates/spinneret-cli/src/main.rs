@@ -2,8 +2,11 @@
 
 mod args;
 mod commands;
+mod connect;
+mod dashboard;
 mod key;
 mod list;
+mod numbers;
 mod out;
 mod progress;
 

@@ -12,46 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{Ended, Nest, Run};
+use common::{Nest, Office, Run};
 use rustix::process::Signal;
 use spinneret::manager::{AuthKey, Client};
-
-/// A manager on a free port, and what its clients need.
-struct Office {
-    nest: Nest,
-    manager: Run,
-    address: String,
-    key: String,
-}
-
-impl Office {
-    fn open(register: &[&str]) -> Self {
-        let nest = Nest::new();
-        let key = nest.write("key", "a key that only friends have\n");
-        let mut args = vec!["manager", "--listen", "127.0.0.1:0", "--authkey-file", &key];
-        for queue in register {
-            args.extend(["--register", queue]);
-        }
-        let mut manager = nest.start(&args);
-        let address = manager.wait_for_stdout("listening on ");
-        Self { nest, manager, address, key }
-    }
-
-    fn queue_args<'a>(&'a self, name: &'a str, action: &[&'a str]) -> Vec<&'a str> {
-        let mut args = vec!["queue", "--authkey-file", &self.key, &self.address, name];
-        args.extend(action);
-        args
-    }
-
-    fn queue(&self, name: &str, action: &[&str]) -> Ended {
-        self.nest.run(&self.queue_args(name, action))
-    }
-
-    fn get_all(&self, name: &str) -> Vec<String> {
-        let ended = self.queue(name, &["get", "--max", "100"]).expect(0);
-        ended.stdout.lines().map(str::to_owned).collect()
-    }
-}
 
 #[test]
 fn a_wrong_key_is_refused_and_the_right_one_still_served() {
@@ -118,8 +81,7 @@ fn a_line_is_put_before_the_next_one_comes() {
     let mut put = Run::start(command);
     let mut input = put.stdin();
     input.write_all(b"one\n").unwrap();
-    let key = AuthKey::from_file(std::path::Path::new(&office.key)).unwrap();
-    let client = Client::connect(&office.address, &key).unwrap();
+    let client = office.client();
     let queue = client.queue::<String>("tasks");
     assert_eq!(queue.get_timeout(Duration::from_mins(1)).unwrap(), "one");
     assert!(put.is_running());

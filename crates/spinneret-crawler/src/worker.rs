@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use spinneret::manager::{AuthKey, Client, GetError, Lease, ManagerError, Queue};
+use spinneret::manager::{AuthKey, Client, GetError, Lease, ManagerError, Queue, TlsClient};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -86,6 +86,9 @@ pub struct WorkerConfig {
     pub manager: String,
     /// The manager's key.
     pub key: Vec<u8>,
+    /// How to speak TLS with the manager. A crawl's own workers do without: they are on its machine.
+    #[serde(skip)]
+    pub tls: Option<TlsClient>,
     /// Name shown in the manager's list of connections.
     pub name: String,
     /// Which jobs it takes.
@@ -156,7 +159,11 @@ type Finished = (Report, Lease<Job>);
 /// Works for the crawl behind a manager until that crawl is over.
 pub async fn run(config: &WorkerConfig) -> Result<WorkerSummary, WorkerError> {
     let key = AuthKey::new(config.key.clone());
-    let client = Client::connect_as_async(&config.manager, &key, &config.name).await?;
+    let mut builder = Client::builder().name(&config.name);
+    if let Some(tls) = &config.tls {
+        builder = builder.tls(tls.clone());
+    }
+    let client = builder.connect_async(&config.manager, &key).await?;
     let settings = wait_for_crawl(&client).await?;
     let worker = Arc::new(Worker {
         fetcher: Fetcher::new(&settings)?,

@@ -10,7 +10,7 @@ use spinneret_crawler::report::Summary;
 
 use crate::args::{CommonArgs, CrawlArgs, DownloadArgs, Format};
 use crate::progress::Display;
-use crate::{Exit, UsageError, key, list, out};
+use crate::{Exit, UsageError, connect, key, list, out};
 
 /// Saves every image of sites.
 pub async fn crawl(args: CrawlArgs) -> anyhow::Result<Exit> {
@@ -47,6 +47,10 @@ fn options(args: &CommonArgs) -> anyhow::Result<CrawlOptions> {
     let mut options = CrawlOptions::new(&args.output);
     if let Some(address) = &args.listen {
         options.listen = Some((address.clone(), key::for_manager(&args.key, address)?));
+        options.tls = connect::tls_server(&args.tls);
+    } else if args.tls.tls_cert.is_some() {
+        let why = "TLS is for workers that join: say where with --listen ADDR";
+        return Err(UsageError(why.to_owned()).into());
     }
     if let Some(workers) = args.workers {
         options.workers = workers;

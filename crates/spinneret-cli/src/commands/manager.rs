@@ -1,19 +1,51 @@
 //! `spinneret manager`.
 
-use spinneret::manager::{Manager, QueueOptions};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::args::{ManagerArgs, Registration};
-use crate::{Exit, key, out};
+use spinneret::manager::{Manager, tls};
+
+use crate::args::ManagerArgs;
+use crate::dashboard::Dashboard;
+use crate::{Exit, connect, key, out};
 
 /// Serves queues until SIGTERM, Ctrl-C or a client's shutdown.
 pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
+    if let Some(folder) = &args.tls_generate {
+        return generate(folder);
+    }
     let key = key::for_manager(&args.key, &args.listen)?;
-    let mut builder = Manager::builder().listen(&args.listen).authkey(key);
+    let mut builder = Manager::builder()
+        .listen(&args.listen)
+        .authkey(key)
+        .allow_md5(args.allow_md5)
+        .allow_plaintext(args.allow_plaintext);
+    if let Some(tls) = connect::tls_server(&args.tls) {
+        builder = builder.tls(tls);
+    }
+    if let Some(folder) = &args.data {
+        builder = builder.data(folder);
+    }
+    if let Some(hold) = args.python_leases {
+        builder = builder.python_leases(hold);
+    }
     for queue in &args.register {
-        builder = builder.register(&queue.name, options(queue));
+        builder = builder.register(&queue.name, queue.options);
     }
     let mut interrupts = super::interrupts()?;
-    let manager = builder.start_async().await?;
+    let dashboard = match &args.dashboard {
+        Some(address) => Some(Dashboard::bind(address).await?),
+        None => None,
+    };
+    let manager = Arc::new(builder.start_async().await?);
+    if let Some(dashboard) = dashboard {
+        let address = dashboard.address();
+        out::say(format_args!("dashboard on http://{address}"));
+        if !address.ip().is_loopback() {
+            out::say("warning: whoever reaches the dashboard may read it, without a key");
+        }
+        tokio::spawn(dashboard.serve(Arc::clone(&manager)));
+    }
     out::print(format_args!("listening on {}", manager.local_addr()))?;
     tokio::select! {
         () = manager.wait_shutdown_async() => {}
@@ -23,13 +55,14 @@ pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn options(registration: &Registration) -> QueueOptions {
-    let mut options = QueueOptions::new();
-    if let Some(maxsize) = registration.maxsize {
-        options = options.maxsize(maxsize);
-    }
-    if let Some(deliveries) = registration.max_deliveries {
-        options = options.max_deliveries(deliveries);
-    }
-    options
+/// Makes certificates for a start, and says who needs which.
+fn generate(folder: &Path) -> anyhow::Result<Exit> {
+    let made = tls::generate(folder)?;
+    out::print(format_args!(
+        "the manager: --tls-cert {} --tls-key {}\nits clients: --tls-ca {}",
+        made.cert.display(),
+        made.key.display(),
+        made.ca.display()
+    ))?;
+    Ok(Exit::Done)
 }

@@ -3,14 +3,15 @@
 use spinneret_crawler::worker::{self, WorkerConfig};
 
 use crate::args::WorkerArgs;
-use crate::{Exit, key, out};
+use crate::{Exit, connect, key, out};
 
 /// Works for the crawl at an address until it is done.
 pub async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
-    let key = key::for_client(&args.key, &args.address)?;
+    let key = key::for_client(&args.connect.key, &args.address)?;
     let config = WorkerConfig {
         manager: args.address.clone(),
         key: key.as_bytes().to_vec(),
+        tls: connect::tls_client(&args.connect)?,
         name: format!("worker-{}", std::process::id()),
         role: args.role,
         concurrency: args.concurrency,

@@ -4,16 +4,20 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail by panicking")]
 
+pub mod browser;
 pub mod handmade;
 pub mod lists;
 pub mod nginx;
+pub mod office;
 pub mod procs;
 pub mod program;
 pub mod site;
 
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use lists::{Failure, Image, assert_crawled, failures, images};
+pub use office::Office;
 pub use program::{Ended, Nest, Run, crawl_args};
 pub use site::Site;
 

@@ -218,7 +218,11 @@ async fn start_manager(options: &CrawlOptions) -> Result<(Manager, AuthKey), Man
         None => ("127.0.0.1:0", AuthKey::generate()?),
     };
     let jobs = || QueueOptions::new().max_deliveries(MAX_DELIVERIES);
-    let manager = Manager::builder()
+    let mut builder = Manager::builder();
+    if let Some(tls) = &options.tls {
+        builder = builder.tls(tls.clone());
+    }
+    let manager = builder
         .listen(address)
         .authkey(key.clone())
         .register(LINKS_QUEUE, jobs())

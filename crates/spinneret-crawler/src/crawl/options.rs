@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use spinneret::manager::AuthKey;
+use spinneret::manager::{AuthKey, TlsServer};
 
 use crate::address::{Address, Scope};
 
@@ -24,6 +24,8 @@ pub struct CrawlOptions {
     pub resume: bool,
     /// Where workers from elsewhere may join, with this key. None: nobody else joins.
     pub listen: Option<(String, AuthKey)>,
+    /// TLS for those workers.
+    pub tls: Option<TlsServer>,
     /// Pause between two requests to a host. None: the polite default, but no pause for private
     /// hosts.
     pub delay: Option<Duration>,
@@ -60,6 +62,7 @@ impl CrawlOptions {
             scope: Scope::Host,
             resume: false,
             listen: None,
+            tls: None,
             delay: None,
             obey_robots: true,
             allow_private: false,

@@ -57,6 +57,7 @@ impl Workers {
                 let config = WorkerConfig {
                     manager: manager.to_string(),
                     key: key.as_bytes().to_vec(),
+                    tls: None,
                     name: format!("crawl-worker-{number}"),
                     role: Role::Both,
                     concurrency: options.concurrency,

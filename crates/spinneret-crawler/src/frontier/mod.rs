@@ -28,8 +28,7 @@ use crate::job::{Kind, Problem, SavedImage};
 
 /// Redirects followed for one address; browsers stop at 20, RFC 9309 asks for five at least.
 const MAX_REDIRECTS: usize = 10;
-/// Numbers from here on are robots.txt files, one a host; the journal's are offsets in a file. Plain
-/// pickles end at 63 bits.
+/// Numbers from here on are robots.txt files, one a host; the journal's are offsets in a file.
 const ROBOTS: u64 = 1 << 62;
 /// Addresses taken from an unpaced host before the next one has its turn.
 const TURN: usize = 32;

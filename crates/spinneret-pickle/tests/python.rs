@@ -42,8 +42,8 @@ fn carry(
 ) -> usize {
     let seed = env::var("SPINNERET_PICKLE_SEED").unwrap_or_else(|_| "1".into());
     let (count, mut carried) = (count(), 0);
-    let mut writer = from.shapes(&["dump", &seed, &count.to_string(), which, strings[0]]);
-    let mut reader = to.shapes(&["load", strings[1]]);
+    let mut writer = from.exchange(&["dump", &seed, &count.to_string(), which, strings[0]]);
+    let mut reader = to.exchange(&["load", strings[1]]);
     for object in 0..count {
         for _ in 0..writer.receive_count() {
             let description = writer.receive_text();
@@ -195,7 +195,7 @@ impl Random {
 fn what_is_made_here_comes_back_from_every_python() {
     for python in interpreters::all() {
         let dialect = python.dialect();
-        let mut again = python.shapes(&["again"]);
+        let mut again = python.exchange(&["again"]);
         let protocols = again.receive_count();
         let items = if dialect.is_python2() { 1 } else { 5 };
         let mut random = Random { state: 7, items };

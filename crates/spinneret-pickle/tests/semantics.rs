@@ -3,40 +3,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test, as it should")]
 
-use std::{env, fs, path::PathBuf, process::Command};
-
 use spinneret_pickle::{
     Dialect, Exception, ExceptionKind, Limits, Value, ValueRef, View,
     semantics::{self, Key},
 };
+use spinneret_test_pythons::{self as pythons, Python};
 
 /// Random values for each Python.
 const COUNT: usize = 800;
 
-/// Every Python 2.7 and 3 of pyenv and of the path.
-fn pythons() -> Vec<PathBuf> {
-    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let versions = fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let mut pythons: Vec<PathBuf> = versions
-        .map(|entry| entry.path().join("bin/python"))
-        .filter(|path| path.exists())
-        .collect();
-    pythons.sort();
-    for name in ["python2.7", "python3"] {
-        let works =
-            Command::new(name).arg("-c").arg("").output().is_ok_and(|it| it.status.success());
-        if works {
-            pythons.push(name.into());
-        }
-    }
-    assert!(!pythons.is_empty(), "this test needs at least python3");
-    pythons
-}
-
 /// What a Python says, and its dialect.
-fn ask(python: &PathBuf, seed: usize) -> (Value, Dialect) {
+fn ask(python: &Python, seed: usize) -> (Value, Dialect) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/semantics.py");
-    let output = Command::new(python)
+    let output = python
+        .command()
         .arg("-B")
         .arg(script)
         .args([seed.to_string(), COUNT.to_string()])
@@ -165,8 +145,8 @@ fn check(answer: &Value, dialect: Dialect) {
 
 #[test]
 fn values_are_to_us_what_they_are_to_every_python() {
-    for (seed, python) in pythons().iter().enumerate() {
-        println!("{}", python.display());
+    for (seed, python) in pythons::all().iter().enumerate() {
+        println!("{}", python.path.display());
         let (answer, dialect) = ask(python, seed);
         check(&answer, dialect);
     }
@@ -174,10 +154,7 @@ fn values_are_to_us_what_they_are_to_every_python() {
 
 #[test]
 fn every_character_is_written_as_python_3_writes_it() {
-    let Some(python) = pythons().into_iter().rev().find(|path| !path.ends_with("python2.7")) else {
-        return;
-    };
-    let (answer, _) = ask(&python, 0);
+    let (answer, _) = ask(pythons::newest(), 0);
     let mut wrong = Vec::new();
     for (code, printable) in part(&answer, "printable").enumerate() {
         let Some(char) = char::from_u32(code as u32) else { continue };

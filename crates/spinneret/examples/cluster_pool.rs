@@ -14,7 +14,8 @@ fn count_primes(below: u64) -> u64 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let port: u16 = env::args().nth(1).map_or(Ok(8002), |port| port.parse())?;
+    let port = env::args().nth(1).map_or(Ok(8002), |port| port.parse::<u16>());
+    let port = port.map_err(|_| "usage: cluster_pool [PORT]")?;
     let key = AuthKey::new("qiye");
     let manager =
         Manager::builder().listen(format!("127.0.0.1:{port}")).authkey(key.clone()).start()?;

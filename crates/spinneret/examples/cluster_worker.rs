@@ -16,7 +16,8 @@ fn count_primes(below: u64) -> u64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
-    let port: u16 = args.next().map_or(Ok(8002), |port| port.parse())?;
+    let port = args.next().map_or(Ok(8002), |port| port.parse::<u16>());
+    let port = port.map_err(|_| "usage: cluster_worker [PORT [HOST]]")?;
     let host = args.next().unwrap_or_else(|| "127.0.0.1".into());
     let summary = serve(&format!("{host}:{port}"))?;
     println!("{} tasks done.", summary.done);

@@ -1,7 +1,7 @@
 //! An object of this program, whose methods a program of Python calls as if it were its own.
 //!
 //! ```sh
-//! SPINNERET_AUTHKEY=qiye cargo run --example exposed
+//! SPINNERET_AUTHKEY=qiye cargo run --example exposed [HOST:PORT]
 //! ```
 //!
 //! Then, in any Python from 2.7 to 3.13:
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:5000".into());
     let manager = Manager::builder()
         .listen(address)
-        .authkey(AuthKey::from_env()?)
+        .authkey(AuthKey::from_env().map_err(|error| error.to_string())?)
         .register_object("stock", Stock::default())
         .start()?;
     println!("listening on {}", manager.local_addr());

@@ -13,7 +13,8 @@ const TASKS: usize = 10;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
-    let port: u16 = args.next().map_or(Ok(8001), |port| port.parse())?;
+    let port = args.next().map_or(Ok(8001), |port| port.parse::<u16>());
+    let port = port.map_err(|_| "usage: task_manager [PORT [HOST]]")?;
     let host = args.next().unwrap_or_else(|| "127.0.0.1".into());
 
     let manager = Manager::builder()

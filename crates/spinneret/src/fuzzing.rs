@@ -1,5 +1,5 @@
-//! What the fuzz targets in `fuzz/` call; there only under `cargo fuzz`. Whatever the input: errors,
-//! but no panic.
+//! What the fuzz targets in `fuzz/` call; there only under `cargo fuzz` and in tests. Whatever the
+//! input: errors, but no panic.
 
 use std::fs::File;
 use std::io;
@@ -18,13 +18,14 @@ pub fn queue_memory(script: &[u8]) {
 /// Decodes the input as what its first byte says.
 pub fn messages(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
-    match kind % 6 {
+    match kind % 7 {
         0 => crate::pool::read_anything(bytes),
         1 => greetings(bytes),
         2 => frames(bytes),
         3 => values(bytes),
         4 => descriptors(bytes),
-        _ => crate::manager::read_anything(Bytes::copy_from_slice(bytes)),
+        5 => crate::manager::read_anything(Bytes::copy_from_slice(bytes)),
+        _ => drop(crate::manager::fuzz::frames(bytes)),
     }
 }
 
@@ -112,14 +113,15 @@ fn values(bytes: &[u8]) {
 
 /// Values that hold descriptors, with descriptors that may be others than they say.
 fn descriptors(bytes: &[u8]) {
+    type Shared = (crate::shared::Value<u32>, crate::shared::Array<u64>);
+    type Links = Vec<Option<crate::pipe::Connection<u8, u8>>>;
+
     let queue = || -> io::Result<OwnedFd> {
         let queue = Queue::<u8>::new(1).map_err(io::Error::other)?;
         let (_, fds) = attachment::encode(&queue).map_err(io::Error::other)?;
         fds.first().ok_or(io::ErrorKind::NotFound)?.try_clone()
     };
     let fds = || [null(), queue(), null()].into_iter().filter_map(Result::ok).collect();
-    type Shared = (crate::shared::Value<u32>, crate::shared::Array<u64>);
-    type Links = Vec<Option<crate::pipe::Connection<u8, u8>>>;
     let _ = attachment::decode::<Vec<Option<Queue<String>>>>(bytes, fds());
     let _ = attachment::decode::<Shared>(bytes, fds());
     let _ = attachment::decode::<Links>(bytes, fds());
@@ -128,4 +130,14 @@ fn descriptors(bytes: &[u8]) {
 
 fn null() -> io::Result<OwnedFd> {
     File::open("/dev/null").map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_of_messages_do_no_harm() {
+        crate::manager::fuzz::replay("messages", messages);
+    }
 }

@@ -21,7 +21,7 @@
 //! to pass. What only macOS or only Windows has (the watch over a process, large messages of pipes,
 //! starting a child, the queue's door) is **type-checked only**: nobody has run it there.
 
-#[cfg(all(fuzzing, shared_memory))]
+#[cfg(all(any(test, fuzzing), shared_memory))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(all(doctest, shared_memory))]

@@ -200,6 +200,22 @@ impl Client {
         self.link.call(Request::Register { queue: Name::new(name)?, options }).await.map(drop)
     }
 
+    /// Removes a queue and all that is in it. Whoever waits for it gets
+    /// [`ManagerError::UnknownQueue`].
+    ///
+    /// # Errors
+    /// If there is no queue of that name, or its end cannot be stored (then it is back when the
+    /// manager starts again), or the manager cannot be asked; [`ManagerError::Unsupported`] if it is
+    /// a server of Python, whose queues are its program's.
+    pub fn remove(&self, name: &str) -> Result<(), ManagerError> {
+        block_on(self.remove_async(name))
+    }
+
+    /// Async twin of [`remove`](Self::remove).
+    pub async fn remove_async(&self, name: &str) -> Result<(), ManagerError> {
+        self.link.call(Request::Remove { queue: Name::sought(name) }).await.map(drop)
+    }
+
     /// Sets a named value, for other clients to read.
     ///
     /// # Errors

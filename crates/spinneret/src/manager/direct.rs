@@ -50,7 +50,7 @@ use socket::{Socket, Writer};
 
 /// How long something that needs no answer may lie unwritten while calls keep coming, and after
 /// how long without a call the background task takes over.
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(25);
 
 /// See the module.
 #[derive(Debug)]

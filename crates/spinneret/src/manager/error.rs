@@ -3,8 +3,9 @@
 use std::{fmt, io, path::PathBuf};
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
-use super::{durable::DataError, python::client::RemoteException, tls::TlsError};
+use super::{durable::DataError, items, python::client::RemoteException, tls::TlsError};
 
 /// A key that could not be read, made or written.
 #[derive(Debug, thiserror::Error)]
@@ -182,11 +183,13 @@ pub enum ManagerError {
         /// The Rust type.
         what: &'static str,
     },
-    /// A named value cannot be read as the type asked for.
+    /// A named value, or what a method gave, cannot be read as the type asked for.
     #[error("the value `{name}` cannot be read as {type_name}: {reason}")]
     UndecodableValue {
-        /// The value's name.
+        /// The value's name, or the method's.
         name: String,
+        /// The value as it travels, a pickle. What a method like `pop` gave is nowhere else.
+        bytes: Bytes,
         /// The Rust type.
         type_name: &'static str,
         /// Why not.
@@ -214,6 +217,18 @@ pub enum ManagerError {
     /// A call raised an exception in the server.
     #[error("the call raised an exception in the server: {0}")]
     Remote(#[source] Box<RemoteException>),
+    /// The answer of a Python server cannot be read, so that what it gave, such as an item, cannot
+    /// be handed on.
+    #[error(
+        "the server's answer cannot be read: {reason}; what it gave is gone from the server and in \
+         the error's `answer`"
+    )]
+    UnreadableAnswer {
+        /// The whole answer: a pickle of a pair, of which the second part is what was given.
+        answer: Bytes,
+        /// Why it cannot be read.
+        reason: String,
+    },
     /// The manager's data folder cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -237,7 +252,28 @@ pub enum ManagerError {
     Runtime(String),
 }
 
-/// An item whose bytes are not what its reader expects.
+/// An item whose bytes are not what its reader expects. It is kept here, to be read as what it is.
+///
+/// ```
+/// use spinneret::manager::{AuthKey, GetError, Manager, QueueOptions};
+/// use spinneret::manager::pickle::Value;
+///
+/// let manager = Manager::builder()
+///     .listen("127.0.0.1:0")
+///     .authkey(AuthKey::new("qiye"))
+///     .register("pages", QueueOptions::new())
+///     .start()?;
+/// manager.queue::<String>("pages")?.put("a".into())?;
+/// match manager.queue::<u32>("pages")?.get() {
+///     Err(GetError::Undecodable(item)) => {
+///         assert_eq!(item.read::<String>()?, "a");
+///         // Whatever it is, it can go on as it came.
+///         manager.queue::<Value>("pages")?.put(item.read()?)?;
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an item cannot be read as {type_name}: {reason}")]
 pub struct Undecodable {
@@ -247,6 +283,17 @@ pub struct Undecodable {
     pub type_name: &'static str,
     /// Why that failed.
     pub reason: String,
+}
+
+impl Undecodable {
+    /// Reads the item as another type; as a [`Value`](super::pickle::Value) whatever a pickle can
+    /// hold, which a queue of values takes back.
+    ///
+    /// # Errors
+    /// If it is none of that type either.
+    pub fn read<U: DeserializeOwned>(&self) -> Result<U, Self> {
+        items::decode(&self.bytes)
+    }
 }
 
 /// Why an item was not put. It comes back with the error.
@@ -310,7 +357,8 @@ pub enum GetError {
     /// The queue is closed and drained: there will be none.
     #[error("the queue is closed and drained")]
     Closed,
-    /// The next item is not of the type asked for. It is among the dead letters now.
+    /// The next item is not of the type asked for. A manager of ours has it among its dead letters
+    /// now; a queue of Python's knows none, so that the item is only in this error.
     #[error(transparent)]
     Undecodable(#[from] Undecodable),
     /// The manager could not be asked.

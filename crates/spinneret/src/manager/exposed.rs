@@ -54,11 +54,20 @@ mod call;
 #[doc(hidden)]
 pub mod generated;
 
-use std::{any::type_name, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    any::{Any, type_name},
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
 
-use spinneret_pickle::{Dialect, Exception, Value};
+use spinneret_pickle::{Dialect, Exception, ExceptionKind, Value};
 
 use super::python::object::{self, Object};
+use crate::task::panic_message;
 pub use call::{Arguments, Call};
 
 /// What a call comes to: a value, or an exception for the caller.
@@ -97,6 +106,7 @@ pub trait Exposed: Send + Sync + 'static {
     fn methods(&self) -> &[&str];
 
     /// Calls one of the methods. Must not block the thread; what has to wait is done by the answer.
+    /// A panic here or there is a `RuntimeError` of this call, and others go on.
     fn call(self: Arc<Self>, call: Call) -> Answer;
 
     /// What Python's `str(proxy)` gives.
@@ -132,15 +142,62 @@ impl<T: Exposed> Object for Shared<T> {
     }
 
     fn call(self: Arc<Self>, method: &str, call: object::Call) -> object::Answer {
-        if !self.0.methods().contains(&method) {
-            return object::Outcome::NoSuchMethod.into();
+        let begun = caught(|| {
+            self.0.methods().contains(&method).then(|| {
+                let call = Call::new(method, call.args.positional, call.args.keywords);
+                Arc::clone(&self.0).call(call)
+            })
+        });
+        match begun {
+            Ok(Some(answer)) => object::Answer::later(async { ended(answer).await.into() }),
+            Ok(None) => object::Outcome::NoSuchMethod.into(),
+            Err(panicked) => object::Outcome::Raise(panicked).into(),
         }
-        let call = Call::new(method, call.args.positional, call.args.keywords);
-        let answer = Arc::clone(&self.0).call(call);
-        object::Answer::later(async { answer.await.into() })
     }
 
     fn repr(&self, _: Dialect) -> String {
-        self.0.repr()
+        let panicked = |_| format!("<{} object whose repr panicked>", type_name::<T>());
+        caught(|| self.0.repr()).unwrap_or_else(panicked)
+    }
+}
+
+/// What an answer comes to, be it a panic.
+async fn ended(mut answer: Answer) -> Result<Value, Exception> {
+    poll_fn(|context| {
+        // An answer that has panicked is not polled again.
+        caught(|| answer.as_mut().poll(context))
+            .unwrap_or_else(|panicked| Poll::Ready(Err(panicked)))
+    })
+    .await
+}
+
+/// Runs code of the program's that may panic, which is an exception then: it must not end the
+/// connection of whoever called it. What it leaves behind is the program's, as after a thread's
+/// panic.
+fn caught<R>(code: impl FnOnce() -> R) -> Result<R, Exception> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(panicked)
+}
+
+/// A panic as its caller sees it.
+fn panicked(panic: Box<dyn Any + Send>) -> Exception {
+    let text = format!("panicked: {}", panic_message(panic));
+    Exception::with_message(ExceptionKind::RuntimeError, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_exception_wherever_it_happens() {
+        let later: Answer = Box::pin(async {
+            tokio::task::yield_now().await;
+            panic!("oh")
+        });
+        let at_once = caught(|| panic!("oh"));
+        for error in [ended(later).await.unwrap_err(), at_once.unwrap_err()] {
+            assert_eq!(error.kind(), &ExceptionKind::RuntimeError);
+            assert_eq!(error.message(), Some("panicked: oh"));
+        }
     }
 }

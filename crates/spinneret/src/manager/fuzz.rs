@@ -1,4 +1,4 @@
-//! What the fuzz targets `handshake` and `python` call, and the tests with the seeds of those.
+//! What the fuzz targets `handshake`, `python` and `messages` call, and the tests with their seeds.
 //! Whatever the input: errors, but no panic, and nothing waits for ever.
 
 use std::sync::Arc;
@@ -18,10 +18,15 @@ use super::{
     hub::Hub,
     python::{self, fuzz},
     runtime::block_on,
+    stream::Incoming,
+    wire::{self, Frame, Reply, Request},
 };
 
 /// More than either end ever has on its way.
 const ROOM: usize = 1 << 20;
+
+/// The longest frame in a stream of [`frames`].
+const LONGEST: usize = wire::SMALLEST_MAX_FRAME;
 
 /// A stranger's side of the handshake. The first byte says which side that is, and whether the
 /// stranger has the key for the first half of it: only then may the handshake succeed.
@@ -100,9 +105,61 @@ async fn talk(mut far: DuplexStream, said: &[u8]) {
     let _ = tokio::join!(say, hear);
 }
 
+/// What a peer of ours says once it is welcome, in pieces as long as the first byte says: frames,
+/// which are the same however the stream is cut. Each is read as a request and as a reply,
+/// whichever it is, and what can be read can be written, and is then read the same. Returns what
+/// was read.
+pub fn frames(script: &[u8]) -> (Vec<Request>, Vec<Reply>) {
+    let (mut requests, mut replies) = (Vec::new(), Vec::new());
+    let Some((cut, stream)) = script.split_first() else { return (requests, replies) };
+    let read = |cut: usize| {
+        let (mut incoming, mut found) = (Incoming::new(LONGEST), Vec::new());
+        for piece in stream.chunks(cut) {
+            incoming.push(piece);
+            loop {
+                match incoming.next() {
+                    Ok(Some(frame)) => found.push(frame),
+                    Ok(None) => break,
+                    Err(error) => return (found, Some(error.to_string())),
+                }
+            }
+        }
+        (found, incoming.end().err().map(|error| error.to_string()))
+    };
+    let cut = read(usize::from(*cut) + 1);
+    assert_eq!(cut, read(stream.len().max(1)));
+    for frame in cut.0 {
+        assert!(frame.len() <= LONGEST, "{} bytes", frame.len());
+        if let Ok((id, Ok(request))) = wire::read_request(frame.clone()) {
+            let written = content(Frame::request(id, &request));
+            let again = wire::read_request(written.clone());
+            let (_, again) = again.expect("what was written can be read");
+            let again = again.expect("what was written makes sense");
+            assert_eq!(content(Frame::request(id, &again)), written);
+            requests.push(request);
+        }
+        if let Ok((id, reply)) = wire::read_reply(frame) {
+            let written = content(Frame::reply(id, &reply));
+            let (_, again) =
+                wire::read_reply(written.clone()).expect("what was written can be read");
+            assert_eq!(content(Frame::reply(id, &again)), written);
+            replies.push(reply);
+        }
+    }
+    (requests, replies)
+}
+
+/// A frame's content, without the length before it.
+fn content(frame: Frame) -> Bytes {
+    let (parts, tail) = frame.into_parts();
+    let mut whole: BytesMut = parts.flatten().collect();
+    whole.unsplit(tail);
+    whole.split_off(4).freeze()
+}
+
 /// Calls `target` with each seed that there is for it.
 #[cfg(test)]
-fn replay(name: &str, target: fn(&[u8])) {
+pub(crate) fn replay(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let mut seeds = 0;
     for seed in fs::read_dir(folder).unwrap() {
@@ -114,11 +171,27 @@ fn replay(name: &str, target: fn(&[u8])) {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::HashSet, mem::discriminant};
+
     use super::*;
 
     #[test]
     fn seeds_of_the_handshake_do_no_harm() {
         replay("handshake", handshake);
+    }
+
+    /// Seeds that nobody can read any more would try little.
+    #[test]
+    fn seeds_of_our_frames_are_of_every_kind() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/messages");
+        let (mut asked, mut answered) = (HashSet::new(), HashSet::new());
+        for seed in fs::read_dir(folder).unwrap() {
+            // Behind the byte that says it is a stream of frames.
+            let (requests, replies) = frames(&fs::read(seed.unwrap().path()).unwrap()[1..]);
+            asked.extend(requests.iter().map(discriminant));
+            answered.extend(replies.iter().map(discriminant));
+        }
+        assert_eq!((asked.len(), answered.len()), (21, 15));
     }
 
     #[test]

@@ -21,7 +21,9 @@ use tokio::sync::{oneshot, watch};
 use super::{
     alarm::Alarm,
     cluster::{ClusterStats, Room},
+    courier::Courier,
     durable::{DataFolder, Recovered, RecoveredQueue},
+    linger::Linger,
     shared::{Answer, SharedStore},
     store::{Ask, Batch, ITEM_HEAD, Owner, Settle},
     wire::{BATCH_BYTES, FRAME_OVERHEAD, LONGEST_REASON, Name, Refusal, Reply, Request, clip},
@@ -66,12 +68,14 @@ pub(crate) struct Hub {
     /// Where durable queues and values are kept, if anywhere.
     data: Option<DataFolder>,
     /// Queues of an earlier manager that nobody has registered yet with this one.
-    recovered: Mutex<BTreeSet<Name>>,
+    recovered: Arc<Mutex<BTreeSet<Name>>>,
     peers: Mutex<BTreeMap<Owner, ConnectionInfo>>,
     /// Pools whose workers are machines, and those.
     cluster: Room,
     last_owner: AtomicU64,
     alarm: Arc<Alarm>,
+    /// To be told of what peers send.
+    pub linger: Linger,
     max_frame: usize,
     stopped: AtomicBool,
     /// Whether a client asked for the end.
@@ -85,11 +89,12 @@ impl Hub {
             queues: Arc::default(),
             values: Arc::default(),
             data: None,
-            recovered: Mutex::default(),
+            recovered: Arc::default(),
             peers: Mutex::default(),
             last_owner: AtomicU64::new(0),
             cluster: Room::new(Arc::clone(&alarm)),
             alarm,
+            linger: Linger::default(),
             max_frame,
             stopped: AtomicBool::new(false),
             shutdown: watch::Sender::new(false),
@@ -110,6 +115,11 @@ impl Hub {
         }
         hub.data = Some(data);
         hub
+    }
+
+    /// Who wakes the tasks that wait for durable queues, if there are any.
+    pub fn courier(&self) -> Option<&Arc<Courier>> {
+        self.data.as_ref().map(DataFolder::courier)
     }
 
     /// A number for somebody who will hold leases.

@@ -63,8 +63,8 @@ pub(crate) fn value<T: DeserializeOwned>(
         Reply::Value(None) => Ok(None),
         Reply::Value(Some(bytes)) => match decode(&bytes) {
             Ok(value) => Ok(Some(value)),
-            Err(Undecodable { type_name, reason, .. }) => {
-                Err(ManagerError::UndecodableValue { name: name.into(), type_name, reason })
+            Err(Undecodable { bytes, type_name, reason }) => {
+                Err(ManagerError::UndecodableValue { name: name.into(), bytes, type_name, reason })
             }
         },
         Reply::Refused(refusal) => Err(refusal.into()),

@@ -66,7 +66,6 @@
 //!   free again. (There, the next item goes to the dead client, and a lock stays locked; an `RLock`
 //!   may even pass for the next client's that connects.) With
 //!   [`python_leases`](ManagerBuilder::python_leases), not even one that dies at work loses an item.
-//! - `task_done()` counts items that were got; before the first `get()` it is called too often.
 //! - `Barrier(action=...)` and `list.sort(key=...)` are refused, since they are the client's code.
 //! - Python before 3.12 proves its key by MD5, which is taken from clients on the same machine only,
 //!   unless [`allow_md5`](ManagerBuilder::allow_md5) is given.
@@ -76,6 +75,7 @@ mod alarm;
 mod authkey;
 mod client;
 mod cluster;
+mod courier;
 #[cfg(unix)]
 mod direct;
 mod durable;
@@ -87,6 +87,7 @@ mod handshake;
 mod hub;
 mod items;
 mod lease;
+mod linger;
 pub(crate) mod link;
 mod outbox;
 mod python;
@@ -127,7 +128,7 @@ pub use store::{PutOptions, QueueOptions, QueueStats};
 pub use tls::{TlsClient, TlsError, TlsServer};
 
 /// Reads bytes as each of the messages, and as items; for the fuzz target `messages`.
-#[cfg(fuzzing)]
+#[cfg(all(any(test, fuzzing), shared_memory))]
 pub(crate) fn read_anything(bytes: bytes::Bytes) {
     let _ = handshake::Hello::read(&bytes);
     let _ = handshake::ServerHello::read(&bytes, wire::VERSION);

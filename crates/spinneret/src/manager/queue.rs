@@ -40,8 +40,9 @@ const PIECE_ITEMS: usize = 4096;
 /// their kin, `len`, `join` and [`task_done_after_get`](Self::task_done_after_get) work as they do in
 /// Python; `close` needs Python 3.13. Leases, dead letters and numbers are
 /// [`ManagerError::Unsupported`] there. It knows no deliveries: an item is given away for good when
-/// it leaves the server, one that comes alone and is no `T` is in the error and nowhere else, and
-/// what a dropped future would have taken goes to the queue's end.
+/// it leaves the server. One that is no `T` is in the error and nowhere else, from where it can be
+/// [read](Undecodable::read) and put back; if others came with it that are `T`s, so that there is no
+/// error, it goes to the queue's end. So does what a dropped future would have taken.
 ///
 /// # Delivery
 /// An item comes at least once: if the connection breaks between taking and finishing it, it is
@@ -56,7 +57,8 @@ pub struct Queue<T> {
 /// An item that is given to nobody any more, and why.
 #[derive(Clone, Debug)]
 pub struct DeadLetter<T> {
-    /// Its number, unique among the queue's dead letters; later ones have higher ones.
+    /// Its number, unique among the queue's dead letters; later ones have higher ones. That of a durable
+    /// queue is never given again, not after a restart either.
     pub id: u64,
     /// The item, if it is a `T`.
     pub item: Result<T, Undecodable>,
@@ -233,7 +235,8 @@ where
         LeaseToken::new(&self.link, &self.name, delivery.lease, delivery.deliveries)
     }
 
-    /// Makes items that cannot be read dead letters; an error if there were no others.
+    /// Makes items that cannot be read dead letters; an error with the first if there were no
+    /// others. Where there are no dead letters they go back, but for the one in the error.
     fn bury(
         &self,
         bad: Vec<(LeaseToken, Undecodable)>,
@@ -241,12 +244,16 @@ where
     ) -> Result<(), Undecodable> {
         let mut first = None;
         for (token, error) in bad {
-            tracing::warn!(queue = self.name.as_str(), %error, "an item became a dead letter");
-            let reason = format!("undecodable: not a {}: {}", type_name::<T>(), error.reason);
-            let reason = clip(&reason, LONGEST_REASON).into();
+            tracing::warn!(queue = self.name.as_str(), %error, "an item cannot be read");
+            let how = if no_others && first.is_none() && matches!(self.link, Link::Python(_)) {
+                Settle::Done
+            } else {
+                let reason = format!("undecodable: not a {}: {}", type_name::<T>(), error.reason);
+                Settle::Fail { reason: clip(&reason, LONGEST_REASON).into() }
+            };
             let (queue, leases) = (self.name.clone(), vec![token.id()]);
             token.forget();
-            self.link.tell(Request::Settle { queue, leases, how: Settle::Fail { reason } });
+            self.link.tell(Request::Settle { queue, leases, how });
             first.get_or_insert(error);
         }
         match first {

@@ -425,6 +425,13 @@ struct Server {
 
 impl Server {
     async fn run(self, listener: TcpListener) {
+        // They end with this one, after the last connection.
+        let mut helpers = JoinSet::new();
+        let hub = Arc::clone(&self.hub);
+        helpers.spawn(async move { hub.linger.run().await });
+        if let Some(courier) = self.hub.courier().cloned() {
+            helpers.spawn(async move { courier.run().await });
+        }
         let mut connections = JoinSet::new();
         let mut stop = self.stop.clone();
         tokio::select! {

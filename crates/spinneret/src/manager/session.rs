@@ -1,11 +1,12 @@
 //! One connection of the server, from the handshake to the end.
 
+mod waiting;
+
 use std::{
-    collections::HashMap,
-    future::{Future, pending, poll_fn},
+    future::{pending, poll_fn},
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -15,8 +16,7 @@ use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::{oneshot, watch},
-    task::JoinSet,
+    sync::watch,
     time::timeout,
 };
 use tokio_rustls::server::TlsStream;
@@ -33,10 +33,11 @@ use super::{
     tls::{Door, Policy, Verdict},
     wire::{ClusterRequest, Frame, Malformed, Refusal, Reply, Request, VERSION, read_request},
 };
+use waiting::{Answer, WaitingRequests};
 
 /// Requests of one connection that may wait at a time.
 const MOST_WAITING: usize = 4096;
-/// What a waiting request is counted for beyond its frame, in bytes.
+/// What a waiting request is counted for beyond its frame and its items' places, in bytes.
 const WAITING_HEAD: usize = 1 << 10;
 /// Bytes of items in waiting puts of one connection above which no more are let wait.
 const MOST_WAITING_BYTES: usize = 64 << 20;
@@ -211,19 +212,12 @@ where
     Ok(Peer::Ours(hello.name))
 }
 
-/// A future that answers a request.
-type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
-
 struct Session<'a> {
     hub: &'a Arc<Hub>,
     limits: &'a Limits,
     owner: Owner,
     outbox: Arc<Outbox>,
-    /// Requests that wait; each returns its number and its weight in bytes.
-    waiting: JoinSet<(u64, usize)>,
-    /// What makes a waiting request answer at once.
-    cancel: HashMap<u64, oneshot::Sender<()>>,
-    waiting_bytes: usize,
+    waiting: WaitingRequests,
 }
 
 impl<'a> Session<'a> {
@@ -233,9 +227,7 @@ impl<'a> Session<'a> {
             limits,
             owner,
             outbox: Arc::new(Outbox::new()),
-            waiting: JoinSet::new(),
-            cancel: HashMap::new(),
-            waiting_bytes: 0,
+            waiting: WaitingRequests::default(),
         }
     }
 
@@ -252,6 +244,7 @@ impl<'a> Session<'a> {
         let mut reader = FrameReader::new(reader, self.limits.max_frame);
         let outbox = Arc::clone(&self.outbox);
         let silence = self.limits.silence;
+        let courier = self.hub.courier();
         let mut write = pin!(outbox.write_to(writer, silence, silence, || (), || None));
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let ended = loop {
@@ -260,6 +253,8 @@ impl<'a> Session<'a> {
             }
             // A peer that does not read its answers may not ask for more.
             let room = outbox.has_room();
+            let waits = self.waiting.count() > 0;
+            let answers = self.waiting.answer(courier, |id, reply| send(&outbox, id, &reply));
             tokio::select! {
                 // The answers to all that was read at a time go out first, and in one write.
                 biased;
@@ -267,8 +262,9 @@ impl<'a> Session<'a> {
                 ended = &mut write => break ended.map(|()| false),
                 // Before what a peer can keep ready for ever.
                 _ = &mut stopped => break Ok(true),
+                () = answers, if waits => {}
                 more = reader.fill(silence), if room => match more {
-                    Ok(true) => {}
+                    Ok(true) => self.hub.linger.arrived(),
                     Ok(false) => break Ok(false),
                     Err(error) => break Err(error),
                 },
@@ -278,7 +274,9 @@ impl<'a> Session<'a> {
         if matches!(ended, Ok(true)) {
             // The hub has stopped: whoever waits is told so, and then everything is said.
             let told = async {
-                while self.waiting.join_next().await.is_some() {}
+                while self.waiting.count() > 0 {
+                    self.waiting.answer(courier, |id, reply| send(&outbox, id, &reply)).await;
+                }
                 outbox.close();
                 pending::<()>().await;
             };
@@ -290,7 +288,7 @@ impl<'a> Session<'a> {
         }
         outbox.break_off();
         // Whoever still waits must not take anything after the leases went back.
-        self.waiting.shutdown().await;
+        self.waiting.clear();
         ended.map(drop)
     }
 
@@ -305,11 +303,7 @@ impl<'a> Session<'a> {
             let weight = frame.len();
             let (id, request) = read_request(frame).map_err(broken)?;
             match request {
-                Ok(Request::Cancel { request }) => {
-                    if let Some(cancel) = self.cancel.remove(&request) {
-                        let _ = cancel.send(());
-                    }
-                }
+                Ok(Request::Cancel { request }) => self.waiting.cancel(request),
                 Ok(
                     request @ (Request::Put { .. }
                     | Request::PutWith { .. }
@@ -325,21 +319,18 @@ impl<'a> Session<'a> {
                 }
                 Ok(request) => {
                     let reply = self.hub.call_now(self.owner, request);
-                    self.send(id, &reply);
+                    send(&self.outbox, id, &reply);
                 }
                 Err(malformed) => {
-                    self.send(id, &Reply::Refused(Refusal::BadRequest(malformed.to_string())));
+                    send(
+                        &self.outbox,
+                        id,
+                        &Reply::Refused(Refusal::BadRequest(malformed.to_string())),
+                    );
                 }
             }
         }
         Ok(())
-    }
-
-    fn send(&self, id: u64, reply: &Reply) {
-        if id != 0 {
-            // The writer is of this very task, and polled next.
-            self.outbox.push_quietly(Frame::reply(id, reply));
-        }
     }
 
     /// Answers at once what can be, and lets the rest wait aside.
@@ -347,59 +338,37 @@ impl<'a> Session<'a> {
         if id == 0 {
             return Err(broken(Malformed("a request that needs an answer has no number")));
         }
-        while let Some(ended) = self.waiting.try_join_next() {
-            self.forget(ended);
-        }
         // Takers that wait are counted; whatever else waits does so with what it brought.
         let taker = matches!(request, Request::Lease { .. } | Request::Join { .. });
-        let weight = if taker { 0 } else { weight + WAITING_HEAD };
+        let weight = if taker { 0 } else { weight + request.overhead() + WAITING_HEAD };
         let (hub, owner) = (Arc::clone(self.hub), self.owner);
         // Before it is begun: what a put has brought in by then would stay.
-        let heavy =
-            !taker && self.waiting_bytes > 0 && self.waiting_bytes + weight > MOST_WAITING_BYTES;
-        if heavy || self.cancel.contains_key(&id) {
-            self.send(id, &Reply::Refused(Refusal::TooManyWaiting));
+        let heavy = {
+            let waits = self.waiting.weight();
+            !taker && waits > 0 && waits + weight > MOST_WAITING_BYTES
+        };
+        if heavy || self.waiting.has(id) {
+            send(&self.outbox, id, &Reply::Refused(Refusal::TooManyWaiting));
             return Ok(());
         }
         let mut answer: Answer = Box::pin(async move { hub.call(owner, request).await });
         if let Poll::Ready(reply) = poll_once(&mut answer).await {
-            self.send(id, &reply);
+            send(&self.outbox, id, &reply);
             return Ok(());
         }
-        if taker && self.waiting.len() >= MOST_WAITING {
-            self.send(id, &Reply::Refused(Refusal::TooManyWaiting));
+        if taker && self.waiting.count() >= MOST_WAITING {
+            send(&self.outbox, id, &Reply::Refused(Refusal::TooManyWaiting));
             return Ok(());
         }
-        let (cancel, cancelled) = oneshot::channel();
-        self.cancel.insert(id, cancel);
-        self.waiting_bytes += weight;
-        let outbox = Arc::clone(&self.outbox);
-        self.waiting.spawn(async move {
-            let cancelled = async {
-                if cancelled.await.is_err() {
-                    pending::<()>().await;
-                }
-            };
-            let reply = tokio::select! {
-                biased;
-                () = cancelled => Reply::Refused(Refusal::Cancelled),
-                reply = answer => reply,
-            };
-            // In the same step as the items were taken: if this task is ended, it is before.
-            outbox.push(Frame::reply(id, &reply));
-            (id, weight)
-        });
+        self.waiting.add(id, weight, answer);
         Ok(())
     }
+}
 
-    fn forget(&mut self, ended: Result<(u64, usize), tokio::task::JoinError>) {
-        match ended {
-            Ok((id, weight)) => {
-                self.cancel.remove(&id);
-                self.waiting_bytes -= weight;
-            }
-            Err(error) => tracing::error!(%error, "a waiting request ended without an answer"),
-        }
+/// Has an answer written by the task that asks for it, which looks for more after each step.
+fn send(outbox: &Outbox, id: u64, reply: &Reply) {
+    if id != 0 {
+        outbox.push_quietly(Frame::reply(id, reply));
     }
 }
 

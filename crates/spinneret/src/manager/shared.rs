@@ -195,7 +195,12 @@ impl SharedStore {
             None if wait == Wait::No => return Reply::Empty,
             None => {
                 let in_line = async {
-                    let _turn = self.takers.lock().await;
+                    // Given up last, so that the next in line does not take this for one who waits.
+                    let mut _turn = None;
+                    let Some(_waits) = Waits::begin(self, owner) else {
+                        return Taking::Over(Reply::Closed);
+                    };
+                    _turn = Some(self.takers.lock().await);
                     loop {
                         if let Some(taking) = self.try_take(owner, ask) {
                             return taking;
@@ -203,7 +208,8 @@ impl SharedStore {
                         self.items.notified().await;
                     }
                 };
-                match until(wait, in_line).await {
+                // Boxed, since most find something at once.
+                match Box::pin(until(wait, in_line)).await {
                     Ok(Some(taking)) => taking,
                     Ok(None) => return Reply::Empty,
                     Err(refusal) => return Reply::Refused(refusal),
@@ -247,7 +253,7 @@ impl SharedStore {
         Some(taking)
     }
 
-    /// Waits until nothing is queued, leased or taken.
+    /// Waits until all is done.
     pub async fn join(&self, wait: Wait) -> Reply {
         let done = async {
             loop {
@@ -267,7 +273,7 @@ impl SharedStore {
         if wait == Wait::No {
             return Reply::Joined(self.state.lock().store.is_finished());
         }
-        match until(wait, done).await {
+        match Box::pin(until(wait, done)).await {
             Ok(reply) => reply.unwrap_or(Reply::Joined(false)),
             Err(refusal) => Reply::Refused(refusal),
         }
@@ -312,16 +318,16 @@ impl SharedStore {
         lost
     }
 
-    /// Counts taken items as done; refused if fewer are taken.
+    /// Reports items done; refused if there are fewer that are not.
     pub fn task_done(
         self: &Arc<Self>,
         count: u64,
         too_often: Refusal,
     ) -> Result<Answer<Reply>, Refusal> {
         self.change_then(
-            |store| store.task_done(count).then_some(()).ok_or(too_often),
-            move |store, (), written| {
-                store.task_done_ended(count, written.is_ok());
+            |store| store.task_done(count).ok_or(too_often),
+            |store, taken, written| {
+                store.task_done_ended(taken, written.is_ok());
                 answer(written, Reply::Done)
             },
         )
@@ -383,6 +389,11 @@ impl SharedStore {
         self.change(|state| state.ended = Some(refusal));
     }
 
+    /// Why nothing is put or taken any more, if that is so.
+    pub fn ended(&self) -> Option<Refusal> {
+        self.state.lock().ended.clone()
+    }
+
     /// Takes requests again after an [`end`](Self::end) that was not to be.
     pub fn go_on(&self) {
         self.change(|state| state.ended = None);
@@ -415,6 +426,26 @@ fn answer(written: Written, reply: Reply) -> Reply {
     match written {
         Ok(()) => reply,
         Err(error) => Reply::Refused(error.into()),
+    }
+}
+
+/// That an owner stands in the line for items, until this is dropped.
+struct Waits<'a> {
+    store: &'a SharedStore,
+    owner: Owner,
+}
+
+impl<'a> Waits<'a> {
+    /// `None` if the queue is closed and nothing can come.
+    fn begin(store: &'a SharedStore, owner: Owner) -> Option<Self> {
+        // Whoever is first in line may now be waiting for this one in vain, and is told to look.
+        store.change(|state| state.store.begin_wait(owner)).then_some(Self { store, owner })
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.store.state.lock().store.end_wait(self.owner);
     }
 }
 

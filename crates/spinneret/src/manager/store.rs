@@ -18,7 +18,7 @@ mod line;
 mod options;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -38,6 +38,16 @@ pub(crate) use journal::Change;
 pub(crate) use options::{Backoff, Dedupe};
 pub use options::{PutOptions, QueueOptions, QueueStats};
 
+/// The last numbers that were given. All queues of a data folder share them, so that no number is
+/// another's when a queue is removed and made anew.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Of places in the sequence of puts.
+    pub puts: AtomicU64,
+    /// Of dead letters.
+    pub dead: AtomicU64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -45,10 +55,11 @@ pub(crate) struct Store {
     line: Line,
     delayed: Delayed,
     leases: Leases,
+    /// Who waits for items, and in how many requests each.
+    waits: HashMap<Owner, usize>,
     /// Oldest, and so lowest number, first.
     dead: VecDeque<Buried>,
     keys: Keys,
-    last_dead: u64,
     /// Items that are gone from the queue but still waited for.
     taken: u64,
     /// Items that will be queued once they are written.
@@ -57,12 +68,15 @@ pub(crate) struct Store {
     ending: u64,
     /// Taken items that will be done once this is written.
     finishing: u64,
+    /// How many of the items here were reported done before anybody took them; forgotten with the
+    /// manager's end. Never more than there are to be waited for.
+    ahead: u64,
     puts: u64,
     delivered: u64,
     done: u64,
     closed: bool,
-    /// Where the next item gets its place in the sequence of puts.
-    sequence: Arc<AtomicU64>,
+    /// Where items and dead letters get their numbers.
+    counters: Arc<Counters>,
     /// What is to be written down; `None` if nothing ever is.
     journal: Option<Vec<Change>>,
 }
@@ -75,28 +89,28 @@ impl Store {
             line: Line::default(),
             delayed: Delayed::default(),
             leases: Leases::default(),
+            waits: HashMap::new(),
             dead: VecDeque::new(),
             keys: Keys::default(),
-            last_dead: 0,
             taken: 0,
             incoming: 0,
             ending: 0,
             finishing: 0,
+            ahead: 0,
             puts: 0,
             delivered: 0,
             done: 0,
             closed: false,
-            sequence: Arc::default(),
+            counters: Arc::default(),
             journal: None,
         }
     }
 
     /// A durable queue as it was when its manager ended. What was held then is at its place in
     /// the line again, or a dead letter if that was its last delivery.
-    pub fn durable(options: QueueOptions, sequence: Arc<AtomicU64>, past: Past) -> Self {
+    pub fn durable(options: QueueOptions, counters: Arc<Counters>, past: Past) -> Self {
         let journal = Some(Vec::new());
-        let mut store = Self { sequence, journal, ..Self::new(options) };
-        store.last_dead = past.dead.last().map_or(0, |dead| dead.number);
+        let mut store = Self { counters, journal, ..Self::new(options) };
         store.dead = past.dead.into();
         store.taken = past.taken;
         store.closed = past.closed;
@@ -150,7 +164,7 @@ impl Store {
             leased,
             dead: self.dead.len() as u64,
             taken,
-            unfinished: queued + leased + taken,
+            unfinished: (queued + leased + taken).saturating_sub(self.ahead),
             puts: self.puts,
             delivered: self.delivered,
             done: self.done,
@@ -159,12 +173,14 @@ impl Store {
         }
     }
 
-    /// Whether nothing is queued, leased or taken.
+    /// Whether nothing is queued, leased or taken but what was reported done ahead.
     pub fn is_finished(&self) -> bool {
-        self.line.is_empty()
-            && self.delayed.is_empty()
-            && self.leases.is_empty()
-            && self.taken + self.ending + self.finishing == 0
+        self.pending() + self.finishing <= self.ahead
+    }
+
+    /// Items that are not done, nor about to be.
+    fn pending(&self) -> u64 {
+        self.queued() + self.leases.len() as u64 + self.ending + self.taken
     }
 
     /// Whether somebody who waits for items should look again.
@@ -182,7 +198,7 @@ impl Store {
     }
 
     fn next_id(&self, priority: i8) -> ItemId {
-        ItemId::new(priority, self.sequence.fetch_add(1, Ordering::Relaxed) + 1)
+        ItemId::new(priority, self.counters.puts.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Takes as many items out of the batch as there is room for. They are in the queue once they

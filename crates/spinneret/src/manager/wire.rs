@@ -40,6 +40,9 @@ pub(crate) const SMALLEST_MAX_FRAME: usize = 16 << 10;
 pub(crate) const FRAME_OVERHEAD: usize = 2 << 10;
 /// A reply that carries several items is cut at about this many bytes.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// The most items in one put. In memory each takes many times the few bytes that an empty one has in
+/// a frame, so that the frame's length alone does not say what a put costs.
+pub(crate) const MOST_PUT_ITEMS: usize = 1 << 16;
 /// The longest reason that is kept with a dead letter, in bytes.
 pub(crate) const LONGEST_REASON: usize = 1 << 10;
 /// The longest name of a queue, value or peer, in bytes.
@@ -129,7 +132,8 @@ pub(crate) enum Request {
         wait: Wait,
         items: Vec<Bytes>,
     },
-    /// A put of items that are not all plain. Answered by `Put`.
+    /// A put of items that are not all plain. Answered by `Put`. As with plain ones, no more than
+    /// [`MOST_PUT_ITEMS`].
     PutWith {
         queue: Name,
         wait: Wait,
@@ -149,8 +153,8 @@ pub(crate) enum Request {
         leases: Vec<u64>,
         how: Settle,
     },
-    /// That many items that were settled as `Taken` are done. Refused as a whole, with
-    /// `TaskDoneTooOften`, if fewer are taken.
+    /// That many items are done: such as were settled as `Taken`, and others ahead. Refused as a
+    /// whole, with `TaskDoneTooOften`, if fewer are unfinished.
     TaskDone {
         queue: Name,
         count: u64,
@@ -223,6 +227,15 @@ impl Request {
             _ => Wait::No,
         };
         wait != Wait::No
+    }
+
+    /// What the request takes in memory beyond the bytes of its frame.
+    pub fn overhead(&self) -> usize {
+        match self {
+            Self::Put { items, .. } => size_of_val(&items[..]),
+            Self::PutWith { items, .. } => size_of_val(&items[..]),
+            _ => 0,
+        }
     }
 }
 

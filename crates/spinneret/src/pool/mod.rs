@@ -39,6 +39,6 @@ pub use self::snapshot::{PoolSnapshot, WorkerSnapshot};
 pub use self::thread_pool::{ThreadPool, ThreadPoolBuilder};
 pub use self::traits::Pool;
 
-#[cfg(all(fuzzing, shared_memory))]
+#[cfg(all(any(test, fuzzing), shared_memory))]
 pub(crate) use self::rings::read_anything;
 pub(crate) use self::works::serve;

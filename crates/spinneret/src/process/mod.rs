@@ -86,7 +86,7 @@ pub use self::family::active_children;
 pub use self::fork::{Fork, ForkError, Forked, fork};
 pub(crate) use self::frame::{FrameBuffer, Outbox};
 pub(crate) use self::link::{Link, Ready, Watch, ready};
-#[cfg(all(fuzzing, shared_memory))]
+#[cfg(all(any(test, fuzzing), shared_memory))]
 pub(crate) use self::message::{Hello, Launch, Refusal};
 pub use self::queue::Queue;
 pub use self::sentinel::Sentinel;

@@ -90,6 +90,29 @@ fn queues_are_registered_from_anywhere_and_listed() {
 }
 
 #[test]
+fn a_queue_is_removed_from_anywhere_with_all_that_is_in_it() {
+    let manager = manager(QueueOptions::new());
+    let (here, there) = (client(&manager), queue::<u32>(&manager));
+    there.put(1).unwrap();
+    let leased = there.lease(HOLD).unwrap();
+    let waiting = thread::spawn(move || there.get());
+    eventually("it waits", || manager.connections().iter().any(|peer| peer.leases == 1));
+    here.remove("q").unwrap();
+    let gone = waiting.join().unwrap().unwrap_err();
+    assert!(
+        matches!(&gone, GetError::Manager(ManagerError::UnknownQueue { name }) if name == "q"),
+        "{gone:?}"
+    );
+    assert!(leased.done().is_err(), "its queue is gone");
+    assert!(manager.queues().is_empty());
+    let again = here.remove("q").unwrap_err();
+    assert!(matches!(&again, ManagerError::UnknownQueue { name } if name == "q"), "{again:?}");
+
+    here.register("q", QueueOptions::new()).unwrap();
+    assert_eq!(here.queue::<u32>("q").len().unwrap(), 0);
+}
+
+#[test]
 fn more_queues_than_one_answer_holds_are_listed() {
     let manager = builder().max_frame(16 << 10).start().unwrap();
     for n in 0..1000 {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use spinneret::manager::{GetError, ManagerError, PutError, Queue, QueueOptions};
+use spinneret::manager::{GetError, ManagerError, PutError, PutOptions, Queue, QueueOptions};
 
 use super::{HOLD, LONG, Mortal, builder, client, eventually, manager, queue};
 
@@ -40,6 +40,24 @@ fn a_full_queue_gives_the_item_back() {
         assert!(matches!(queue.try_put(5), Err(PutError::Full(5))));
         assert!(matches!(queue.put_timeout(6, Duration::from_millis(5)), Err(PutError::Full(6))));
         assert_eq!(queue.get_many(9, LONG).unwrap(), [1, 2]);
+    }
+}
+
+#[test]
+fn a_put_with_options_gives_the_item_back_if_there_is_no_room_in_time() {
+    let manager = manager(QueueOptions::new().maxsize(2));
+    let (soon, first) = (Duration::from_millis(5), PutOptions::new().priority(1));
+    for queue in [manager.queue::<u32>("q").unwrap(), queue(&manager)] {
+        assert!(queue.put_with_timeout(1, PutOptions::new(), LONG).unwrap());
+        let items = [2, 3, 4].map(|item| (item, first.clone())).to_vec();
+        let full = queue.put_many_with_timeout(items, soon).unwrap_err();
+        assert!(matches!(&full, PutError::Full(rest) if rest.len() == 2 && rest[0].0 == 3));
+        let full = queue.put_with_timeout(5, first.clone(), soon);
+        assert!(matches!(full, Err(PutError::Full(5))));
+        assert_eq!(queue.get_many(9, LONG).unwrap(), [2, 1]);
+        let items = vec![(6, first.clone()), (7, first.clone())];
+        assert_eq!(queue.put_many_with_timeout(items, LONG).unwrap(), 0);
+        assert_eq!(queue.get_many(9, LONG).unwrap(), [6, 7]);
     }
 }
 

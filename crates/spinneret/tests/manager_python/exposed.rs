@@ -254,6 +254,56 @@ impl Exposed for Parrot {
     }
 }
 
+/// Panics in whatever it is asked to do but `go_on`.
+struct Clumsy;
+
+impl Exposed for Clumsy {
+    fn methods(&self) -> &[&str] {
+        &["stumble", "fall", "go_on"]
+    }
+
+    fn call(self: Arc<Self>, call: Call) -> Answer {
+        assert!(call.method() != "stumble", "over a stone");
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            assert!(call.method() != "fall", "down the stairs");
+            Ok(Value::none())
+        })
+    }
+
+    fn repr(&self) -> String {
+        panic!("what is my name")
+    }
+}
+
+#[test]
+fn a_panic_of_what_was_written_by_hand_ends_its_call_only() {
+    for python in pythons::all() {
+        let manager = builder().register_object("clumsy", Clumsy).start().unwrap();
+        let said = python.run(
+            &manager,
+            &["clumsy"],
+            r"
+c = m.clumsy()
+for method, text in [('stumble', 'over a stone'), ('fall', 'down the stairs')]:
+    try:
+        getattr(c, method)()
+    except RuntimeError as error:
+        assert str(error) == 'panicked: ' + text, error
+    else:
+        assert False
+    # A client of Python does not connect again: this is the same connection.
+    assert c.go_on() is None
+assert 'panicked' in str(c), str(c)
+assert c.go_on() is None
+assert 'panicked' in m._debug_info()
+print('done')
+",
+        );
+        assert_eq!(said, "done", "{:?}", python.version);
+    }
+}
+
 #[test]
 fn methods_can_be_known_only_when_the_program_runs() {
     for python in pythons::all() {

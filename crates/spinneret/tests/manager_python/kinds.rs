@@ -148,3 +148,72 @@ print('done')
         assert_eq!(finish(python.start::<&str>(&manager, &[], program)), "done", "{python:?}");
     }
 }
+
+#[test]
+fn a_value_is_iterated_over_in_the_server_as_in_python_s_own() {
+    for python in pythons::all() {
+        let manager = builder().start().unwrap();
+        let program = r"
+import array, sys
+from multiprocessing import connection, managers
+
+def create(*args):
+    return managers.dispatch(connection.Client(address, authkey=key), None, 'create', args)
+
+def iterator(value):
+    ident, exposed = create('Iterator', value)
+    named = ('__next__', 'send', 'throw', 'close')
+    assert set(exposed) - set(['next']) == set(named), exposed
+    token = managers.Token('Iterator', address, ident)
+    return managers.IteratorProxy(token, 'pickle', manager=m, authkey=key)
+
+def refused(kind, call):
+    try:
+        call()
+    except Exception as error:
+        assert kind in str(error), error
+    else:
+        assert False
+
+def try_out():
+    # The server of 3.6 raises what that of 2.7 does, ours to both of 3.6 and 3.7 what that of 3.7 does.
+    expected = 'AssertionError' if sys.version_info < (3,) else 'argument'
+    for args in [(), (1, 2)]:
+        refused('' if sys.version_info[:2] == (3, 6) else expected, lambda: create('Iterator', *args))
+    numbers = iterator([1, 2])
+    assert numbers._callmethod('#GETVALUE') == [1, 2] and str(numbers) == '[1, 2]'
+    refused('__next__', lambda: numbers._callmethod('__next__'))
+    refused('send', lambda: numbers.send(1))
+    # Python 2.7 cannot pickle iterators.
+    if sys.version_info < (3,):
+        return
+    begun = iter([1, 2, 3])
+    next(begun)
+    back = reversed([1, 2, 3])
+    next(back)
+    for values in [iter([1, 2]), iter((1, 2)), iter('ab'), iter(range(1, 3)), iter(b'ab'), begun, back,
+                   iter([])]:
+        there, expected = iterator(values), list(values)
+        assert list(there) == expected, (list(there), expected)
+        refused('', lambda: next(there))
+    l = m.list(reversed([1, 2]))
+    l.extend(iter((3, 4)))
+    l[:1] = iter('ab')
+    assert l[:] == ['a', 'b', 1, 3, 4], l[:]
+    assert m.dict(iter([('x', 1)])).items() == [('x', 1)]
+    assert m.Array('i', iter(range(2)))[:] == array.array('i', [0, 1])
+    there = iterator(iter(['a', 'b']))
+    assert next(there) == 'a' and list(there._callmethod('#GETVALUE')) == ['b'] and next(there) == 'b'
+    assert 'iterator object at' in str(there), str(there)
+
+address = ('127.0.0.1', port)
+try_out()
+m = managers.SyncManager(authkey=key)
+m.start()
+address = m.address
+try_out()
+print('done')
+";
+        assert_eq!(python.run::<&str>(&manager, &[], program), "done", "{python:?}");
+    }
+}

@@ -1,46 +1,33 @@
-//! The Pythons on this machine.
+//! The Pythons on this machine, and how they run the scripts that are here.
 
 use std::{
-    env,
     ffi::OsStr,
-    fs,
     io::Write as _,
-    path::{Path, PathBuf},
+    ops::Deref,
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
 };
 
 use spinneret::manager::Manager;
-
-/// The versions that tests are for.
-const VERSIONS: [(u8, u8); 9] =
-    [(2, 7), (3, 6), (3, 7), (3, 8), (3, 9), (3, 10), (3, 11), (3, 12), (3, 13)];
+use spinneret_test_pythons::Python as Found;
 
 /// One Python.
 #[derive(Clone, Debug)]
-pub struct Python {
-    pub version: (u8, u8),
-    path: PathBuf,
+pub struct Python(&'static Found);
+
+impl Deref for Python {
+    type Target = Found;
+
+    fn deref(&self) -> &Found {
+        self.0
+    }
 }
 
 impl Python {
     /// The Python of that version, if there is one.
     pub fn find(version: (u8, u8)) -> Option<&'static Self> {
         all().iter().find(|python| python.version == version)
-    }
-
-    /// To run it.
-    pub fn command(&self) -> Command {
-        Command::new(&self.path)
-    }
-
-    /// The protocol of its managers' pickles.
-    pub fn protocol(&self) -> u8 {
-        match self.version {
-            (2, _) => 2,
-            (3, ..=7) => 3,
-            _ => 4,
-        }
     }
 
     /// One of `scripts/`, which is told where the manager is.
@@ -87,47 +74,8 @@ pub fn finish(child: Child) -> String {
     out.trim().into()
 }
 
-/// Every Python that tests are for, oldest first. At least one, or the test that asks fails.
+/// Every Python, oldest first. At least one, or the test that asks fails.
 pub fn all() -> &'static [Python] {
     static ALL: OnceLock<Vec<Python>> = OnceLock::new();
-    let all = ALL.get_or_init(|| {
-        let mut found: Vec<Python> = VERSIONS.into_iter().filter_map(look).collect();
-        if let Some(python) = ask(Path::new("python3"))
-            && found.iter().all(|other| other.version != python.version)
-        {
-            found.push(python);
-        }
-        let versions: Vec<String> =
-            found.iter().map(|Python { version: (a, b), .. }| format!("{a}.{b}")).collect();
-        println!("Pythons on this machine: {}", versions.join(", "));
-        found
-    });
-    assert!(!all.is_empty(), "these tests need at least python3");
-    all
-}
-
-fn look(version: (u8, u8)) -> Option<Python> {
-    let (major, minor) = version;
-    let root = env::var_os("PYENV_ROOT")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".pyenv")));
-    let mut candidates = Vec::new();
-    for folder in root.into_iter().filter_map(|root| fs::read_dir(root.join("versions")).ok()) {
-        let prefix = format!("{major}.{minor}.");
-        let versions = folder
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        candidates.extend(versions.map(|entry| entry.path().join("bin/python")));
-    }
-    candidates.push(format!("python{major}.{minor}").into());
-    candidates.iter().filter_map(|path| ask(path)).find(|python| python.version == version)
-}
-
-/// The Python that a program is, if it is one that works.
-fn ask(path: &Path) -> Option<Python> {
-    let script = "import sys; print('%d %d' % sys.version_info[:2])";
-    let output = Command::new(path).args(["-c", script]).stderr(Stdio::null()).output().ok()?;
-    let answer = String::from_utf8(output.stdout).ok()?;
-    let (major, minor) = answer.trim().split_once(' ')?;
-    Some(Python { version: (major.parse().ok()?, minor.parse().ok()?), path: path.into() })
+    ALL.get_or_init(|| spinneret_test_pythons::all().iter().map(Python).collect())
 }

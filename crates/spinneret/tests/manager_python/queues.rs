@@ -71,6 +71,111 @@ print('done')
 }
 
 #[test]
+fn task_done_counts_puts_and_not_gets_as_python_s_does() {
+    let program = r"
+import threading
+def too_often(q):
+    try:
+        q.task_done()
+        assert False
+    except ValueError as error:
+        assert str(error) == 'task_done() called too many times', error
+def joined(q):
+    joining = threading.Thread(target=q.join)
+    joining.daemon = True
+    joining.start()
+    joining.join(20)
+    assert not joining.is_alive()
+def try_out(q):
+    too_often(q)
+    q.put('a')
+    q.task_done()
+    joined(q)
+    too_often(q)
+    assert q.qsize() == 1
+    q.put('b')
+    assert (q.get(), q.get()) == ('a', 'b')
+    q.task_done()
+    joined(q)
+    too_often(q)
+    q.put('c')
+    assert q.get() == 'c'
+    q.task_done()
+    joined(q)
+    too_often(q)
+    q.put('d')
+    q.put('e')
+    q.task_done()
+    assert q.get() == 'd'
+    q.task_done()
+    too_often(q)
+    joined(q)
+    q.get()
+";
+    for python in pythons::all() {
+        let manager = manager(QueueOptions::new());
+        let ours = [
+            program,
+            "for q in [m.q(), m.Queue(), m.JoinableQueue()]: try_out(q)
+print('done')
+",
+        ];
+        assert_eq!(python.run(&manager, &["q"], &ours.concat()), "done", "{python:?}");
+        let (_, stats) = manager.queues().remove(0);
+        assert_eq!((stats.puts, stats.done, stats.unfinished), (5, 5, 0), "{python:?}");
+        // The same with Python's own.
+        let own = "import multiprocessing
+try_out(queue.Queue())
+try_out(multiprocessing.Manager().JoinableQueue())
+print('done')
+";
+        assert_eq!(python.run::<&str>(&manager, &[], &[program, own].concat()), "done");
+    }
+}
+
+#[test]
+fn a_queue_that_was_removed_is_unknown_until_it_is_there_again() {
+    for python in pythons::all() {
+        let manager = manager(QueueOptions::new());
+        let (q, other) = (manager.queue::<String>("q").unwrap(), "other");
+        manager.register(other, QueueOptions::new()).unwrap();
+        let child = python.start(
+            &manager,
+            &["q", "other"],
+            r"
+from multiprocessing.managers import RemoteError
+q, other = m.q(), m.other()
+q.put('ready')
+other.get()
+try:
+    m.q()
+    assert False
+except RemoteError as error:
+    assert 'KeyError' in str(error), error
+try:
+    q.qsize()
+    assert False
+except RuntimeError as error:
+    assert 'no queue' in str(error), error
+other.task_done()
+other.get()
+again = m.q()
+assert again.qsize() == 0 and q.qsize() == 0
+print('done')
+",
+        );
+        assert_eq!(q.get_timeout(LONG).unwrap(), "ready");
+        manager.remove("q").unwrap();
+        let steps = manager.queue::<String>(other).unwrap();
+        steps.put("it is removed".into()).unwrap();
+        steps.join().unwrap();
+        manager.register("q", QueueOptions::new()).unwrap();
+        steps.put("it is there again".into()).unwrap();
+        assert_eq!(finish(child), "done", "{python:?}");
+    }
+}
+
+#[test]
 fn queues_that_python_makes_are_each_their_own() {
     for python in pythons::all() {
         let manager = builder().start().unwrap();
@@ -318,6 +423,11 @@ fn a_get_may_be_a_lease_until_task_done() {
             r"
 import time
 q = m.q()
+try:
+    q.task_done()
+    assert False
+except ValueError:
+    pass
 assert (q.get(), q.get()) == ('first', 'second')
 q.task_done()
 time.sleep(1000)

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use spinneret::manager::{Client, GetError, ManagerError, PutError, Queue, QueueOptions};
+use spinneret::manager::{
+    Client, GetError, ManagerError, PutError, Queue, QueueOptions, pickle::Value, proxy::List,
+};
 
 use crate::{
     LONG, SHORT,
@@ -173,6 +175,62 @@ fn what_is_no_item_is_kept_in_the_error_or_in_the_queue() {
         numbers.put(1).unwrap();
         assert_eq!(numbers.get_many(2, LONG).unwrap(), [1]);
         assert_eq!(texts.get_timeout(LONG).unwrap(), "y", "one of several goes back");
+
+        texts.put_many(vec!["a".into(), "b".into(), "c".into()]).unwrap();
+        let Err(GetError::Undecodable(error)) = numbers.get_many(3, LONG) else { panic!("none") };
+        assert_eq!(error.read::<String>().unwrap(), "a");
+        let mut others = [texts.get_timeout(LONG).unwrap(), texts.get_timeout(LONG).unwrap()];
+        others.sort_unstable();
+        assert_eq!(others, ["b", "c"], "all but the one in the error go back");
+        assert!(matches!(texts.get_timeout(SHORT), Err(GetError::Empty)));
+    });
+}
+
+#[test]
+fn what_is_no_item_can_be_put_back_as_what_it_is() {
+    each(|end| {
+        let client = end.client();
+        let (shop, values) = (client.object("shop", ()).unwrap(), client.queue::<Value>("tasks"));
+        values.put(shop.call_value("point", vec![], vec![]).unwrap()).unwrap();
+        let Err(GetError::Undecodable(error)) = client.queue::<u8>("tasks").get() else {
+            panic!("an object of a class is no number")
+        };
+        assert!(error.read::<String>().is_err());
+        values.put(error.read().unwrap()).unwrap();
+        let again = vec![values.get().unwrap()];
+        let is_point = shop.call_value("is_point", again, vec![]).unwrap();
+        assert_eq!(is_point.as_bool(), Some(true));
+    });
+}
+
+#[test]
+fn an_item_that_nothing_here_can_read_is_in_the_error() {
+    each_python(|end| {
+        let client = end.client();
+        let shop = client.object("shop", ()).unwrap();
+        let texts = client.queue::<String>("tasks");
+        texts.put("x".into()).unwrap();
+        shop.call::<()>("put_coded", ()).unwrap();
+        let error = texts.get_many(2, LONG).unwrap_err();
+        let GetError::Manager(ManagerError::UnreadableAnswer { answer, .. }) = error else {
+            panic!("{error:?}")
+        };
+        // The code of its class, which only that program knows: EXT2 1000.
+        assert!(answer.windows(3).any(|bytes| bytes == b"\x83\xe8\x03"), "{answer:?}");
+        assert_eq!(texts.get_timeout(LONG).unwrap(), "x", "what came before it goes back");
+        assert!(matches!(texts.get_timeout(SHORT), Err(GetError::Empty)));
+    });
+}
+
+#[test]
+fn what_a_list_gave_up_that_is_no_item_is_in_the_error() {
+    each(|end| {
+        let texts = end.client().new_list(&["x".to_owned()]).unwrap();
+        let numbers: List<u8> = texts.as_proxy().clone().into();
+        let error = numbers.pop().unwrap_err();
+        let ManagerError::UndecodableValue { bytes, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(spinneret::manager::pickle::from_bytes::<String>(bytes).unwrap(), "x");
+        assert_eq!(texts.len().unwrap(), 0);
     });
 }
 
@@ -194,6 +252,7 @@ fn what_a_python_server_cannot_do_is_said() {
         unsupported("listing", client.queues().unwrap_err());
         unsupported("named values", client.set_value("x", &1).unwrap_err());
         unsupported("by name", client.register("x", QueueOptions::new()).unwrap_err());
+        unsupported("removing", client.remove("tasks").unwrap_err());
     });
 }
 

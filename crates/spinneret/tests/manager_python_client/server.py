@@ -7,8 +7,10 @@ import threading
 from multiprocessing.managers import SyncManager
 
 try:
+    import copyreg
     from queue import Queue
 except ImportError:
+    import copy_reg as copyreg
     from Queue import Queue
 
 KEY = sys.argv[1].encode('ascii')
@@ -21,6 +23,13 @@ class Sold(Exception):
 class Point(object):
     def __init__(self, x, y):
         self.x, self.y = x, y
+
+
+class Coded(object):
+    """Pickled by a number that only this program knows."""
+
+
+copyreg.add_extension(Coded.__module__, 'Coded', 1000)
 
 
 class Shop(object):
@@ -45,6 +54,9 @@ class Shop(object):
     def is_point(self, point):
         return type(point) is Point and (point.x, point.y) == (1, 2)
 
+    def put_coded(self):
+        tasks.put(Coded())
+
     def lock(self):
         return threading.Lock()
 
@@ -67,7 +79,7 @@ tasks, narrow, shop = Queue(), Queue(2), Shop()
 Manager.register('tasks', callable=lambda: tasks)
 Manager.register('narrow', callable=lambda: narrow)
 Manager.register('shop', callable=lambda: shop, method_to_typeid={'lock': 'TheLock'}, exposed=[
-    'echo', 'order', 'name', 'fail', 'point', 'is_point', 'unpicklable', 'big', 'size'])
+    'echo', 'order', 'name', 'fail', 'point', 'is_point', 'put_coded', 'unpicklable', 'big', 'size'])
 Manager.register('Shop', Shop)
 Manager.register('TheLock', exposed=['acquire', 'release'], create_method=False)
 

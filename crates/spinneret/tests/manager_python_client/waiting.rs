@@ -2,9 +2,13 @@
 
 use std::thread;
 
-use spinneret::manager::pickle::ExceptionKind;
+use spinneret::manager::{pickle::ExceptionKind, proxy::Condition};
 
-use crate::{LONG, SHORT, ends::each, eventually, raised};
+use crate::{
+    LONG, SHORT,
+    ends::{End, each},
+    eventually, raised,
+};
 
 #[test]
 fn a_condition_wakes_those_who_wait_for_what_has_changed() {
@@ -31,6 +35,64 @@ fn a_condition_wakes_those_who_wait_for_what_has_changed() {
             }
         });
     });
+}
+
+#[test]
+fn conditions_share_a_lock_that_was_there_before() {
+    each(|end| {
+        let client = end.client();
+        let (lock, number) = (client.new_lock().unwrap(), client.new_value("i", &0).unwrap());
+        let [even, odd] = [(); 2].map(|()| client.new_condition_with(lock.as_proxy()).unwrap());
+        let guard = even.lock().unwrap();
+        assert!(odd.try_lock().unwrap().is_none() && lock.try_lock().unwrap().is_none());
+        guard.unlock().unwrap();
+        let guard = lock.lock().unwrap();
+        assert!(even.try_lock().unwrap().is_none() && odd.try_lock().unwrap().is_none());
+        guard.unlock().unwrap();
+
+        // Each waits for the other's turn, on a condition of its own.
+        let takes_turns = |mine: &Condition, others: &Condition, rest: i32| {
+            let mut guard = mine.lock().unwrap();
+            while number.get().unwrap() < 6 {
+                guard.wait_for(|| number.get().unwrap() % 2 == rest).unwrap();
+                number.set(&(number.get().unwrap() + 1)).unwrap();
+                guard.unlock().unwrap();
+                others.lock().unwrap().notify_one().unwrap();
+                guard = mine.lock().unwrap();
+            }
+            guard.unlock().unwrap();
+        };
+        thread::scope(|scope| {
+            let evens = scope.spawn(|| takes_turns(&even, &odd, 0));
+            takes_turns(&odd, &even, 1);
+            evens.join().unwrap();
+        });
+        assert!(number.get().unwrap() >= 6);
+        lock.lock().unwrap().unlock().unwrap();
+    });
+}
+
+#[test]
+fn a_condition_of_a_lock_that_its_holder_may_take_again_waits() {
+    each(|end| {
+        let client = end.client();
+        let lock = client.new_rlock().unwrap();
+        let changed = client.new_condition_with(lock.as_proxy()).unwrap();
+        let mut guard = changed.lock().unwrap();
+        assert!(lock.try_lock().unwrap().is_none());
+        if end.is_ours() || end.is_python_2() {
+            assert!(!guard.wait_timeout(SHORT).unwrap());
+            guard.notify_all().unwrap();
+        }
+        guard.unlock().unwrap();
+        let again = lock.lock().unwrap();
+        assert!(changed.try_lock().unwrap().is_none());
+        again.unlock().unwrap();
+    });
+    let ours = End::ours();
+    let event = ours.client().new_event().unwrap();
+    let refused = ours.client().new_condition_with(event.as_proxy());
+    assert_eq!(raised(refused), ExceptionKind::TypeError);
 }
 
 #[test]

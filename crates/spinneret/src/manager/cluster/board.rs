@@ -2,7 +2,8 @@
 //!
 //! A job waits in its pool, or a worker has it under a lease. It is given out as soon as a worker has
 //! room for it: to one with a free slot, else to one that wants some in advance. Pools take turns,
-//! job by job, and in each pool the lowest number comes first.
+//! job by job, and in each pool the lowest number comes first. The jobs of a pool that does not listen
+//! wait until it does, or its outcomes would fill the memory.
 //!
 //! Whatever is said about a lease counts only while its worker has it, and each lease has a number
 //! of its own. So a job has one outcome, however often it was given out and whoever reports late.
@@ -56,7 +57,7 @@ pub(super) struct Board {
     leases: HashMap<u64, Lease>,
     /// How many workers that take jobs know each task.
     known: HashMap<TaskKey, usize>,
-    /// Pools with jobs that wait.
+    /// Pools with jobs to give out.
     hungry: BTreeSet<Owner>,
     /// Workers with free slots, and those without that want jobs in advance.
     free: BTreeSet<Owner>,
@@ -212,7 +213,7 @@ impl Board {
                 }
             }
             if let Some((pool, id)) = job {
-                self.settle(pool, id, outcome);
+                self.settle(pool, id, outcome, now);
             }
         }
         // Their numbers are their order.
@@ -221,7 +222,7 @@ impl Board {
                 && let Some(lease) = self.drop_lease(number)
                 && let Some((pool, id)) = lease.job
             {
-                self.requeue(pool, id);
+                self.requeue(pool, id, now);
             }
         }
         self.place(owner);
@@ -240,7 +241,7 @@ impl Board {
             if let Some(lease) = self.drop_lease(number)
                 && let Some((pool, id)) = lease.job
             {
-                self.requeue(pool, id);
+                self.requeue(pool, id, now);
             }
         }
         self.forget(&tasks);
@@ -261,6 +262,9 @@ impl Board {
             return None;
         }
         pool.slots_told = Some(slots);
+        // It may have been too far behind to be given anything.
+        self.fed(owner);
+        self.assign();
         Some(ClusterReply::News { events, slots })
     }
 
@@ -284,9 +288,9 @@ impl Board {
             if begun.is_some() {
                 let unknown =
                     TaskError::WorkerDied { signal: None, exit_code: None, out_of_memory: false };
-                self.settle(pool, id, Err(unknown));
+                self.settle(pool, id, Err(unknown), now);
             } else {
-                self.requeue(pool, id);
+                self.requeue(pool, id, now);
             }
         }
         self.crew_changed(now);
@@ -381,10 +385,10 @@ impl Board {
     }
 
     /// Books the outcome of a job, unless it is to be tried again.
-    fn settle(&mut self, owner: Owner, id: u64, outcome: Outcome<Bytes>) {
+    fn settle(&mut self, owner: Owner, id: u64, outcome: Outcome<Bytes>, now: Instant) {
         let Some(pool) = self.pools.get_mut(&owner) else { return };
         if matches!(outcome, Err(TaskError::WorkerDied { .. })) && pool.tries_again(id) {
-            self.requeue(owner, id);
+            self.requeue(owner, id, now);
             self.tell(owner, Event::Again(id));
             return;
         }
@@ -394,21 +398,29 @@ impl Board {
     }
 
     /// A job waits again, at its old place.
-    fn requeue(&mut self, owner: Owner, id: u64) {
+    fn requeue(&mut self, owner: Owner, id: u64, now: Instant) {
+        let anyone = self.crew().next().is_some();
         if let Some(pool) = self.pools.get_mut(&owner) {
-            pool.requeue(id);
+            // Its worker may have retired, and be the last that knew the task.
+            let stranded =
+                pool.task(id).is_some_and(|task| anyone && !self.known.contains_key(task));
+            pool.requeue(id, stranded.then_some(now));
+            if stranded {
+                self.alarm = Some(now + GRACE);
+            }
         }
         self.fed(owner);
     }
 
     fn tell(&mut self, owner: Owner, event: Event) {
         if let Some(pool) = self.pools.get_mut(&owner) {
-            pool.events.push_back(event);
+            pool.tell(event);
             self.woken.insert(owner);
         }
+        self.fed(owner);
     }
 
-    /// Notes whether a pool has jobs that wait.
+    /// Notes whether a pool has jobs to give out.
     fn fed(&mut self, owner: Owner) {
         if self.pools.get(&owner).is_some_and(Pool::is_hungry) {
             self.hungry.insert(owner);

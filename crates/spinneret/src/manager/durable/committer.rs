@@ -21,7 +21,10 @@ use super::{
     Done, NotWritten, Write,
     writer::{self, Clock},
 };
-use crate::manager::store::{Change, ItemId};
+use crate::manager::{
+    courier::Courier,
+    store::{Change, ItemId},
+};
 
 /// Requests in one transaction, at most.
 const MOST_REQUESTS: usize = 4096;
@@ -73,14 +76,17 @@ struct Desk {
 /// See the module.
 pub(super) struct Committer {
     desk: Arc<Desk>,
+    courier: Arc<Courier>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Committer {
     pub fn start(connection: Connection) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
+        let courier = Arc::new(Courier::default());
         let writer = Writer {
             desk: Arc::clone(&desk),
+            courier: Arc::clone(&courier),
             connection,
             owed: BTreeMap::new(),
             failing: false,
@@ -88,7 +94,7 @@ impl Committer {
         };
         let thread =
             thread::Builder::new().name("spinneret-data".into()).spawn(move || writer.run())?;
-        Ok(Self { desk, thread: Mutex::new(Some(thread)) })
+        Ok(Self { desk, courier, thread: Mutex::new(Some(thread)) })
     }
 
     /// Asks for something to be written. If `done` is dropped uncalled, the folder is closed. It
@@ -104,6 +110,11 @@ impl Committer {
         if pending.requests.len() == pending.wanted {
             self.desk.changed.notify_one();
         }
+    }
+
+    /// Who wakes the tasks that wait for what is written.
+    pub fn courier(&self) -> &Arc<Courier> {
+        &self.courier
     }
 
     /// Ends the thread when everything is written, and waits for that.
@@ -146,6 +157,7 @@ struct Owed {
 /// What the thread has.
 struct Writer {
     desk: Arc<Desk>,
+    courier: Arc<Courier>,
     connection: Connection,
     /// By queue, what could not be written though nobody waits for that.
     owed: BTreeMap<i64, Owed>,
@@ -222,6 +234,7 @@ impl Writer {
                 if mem::take(&mut self.failing) {
                     tracing::info!("the data folder can be written again");
                 }
+                let _held = self.courier.hold();
                 requests.into_iter().filter_map(|r| r.done).for_each(|done| done(Ok(())));
             }
             Err(error) => {
@@ -282,8 +295,9 @@ impl Writer {
         let clock = Clock::now();
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tries = writer::any_tries(&transaction, requests.iter().map(|r| &r.write))?;
         for request in requests {
-            writer::write(&transaction, &request.write, clock)?;
+            writer::write(&transaction, &request.write, clock, tries)?;
         }
         transaction.commit()
     }
@@ -324,7 +338,9 @@ mod tests {
     fn writer(folder: &TempDir) -> Writer {
         let connection = schema::open(folder.path()).unwrap();
         let (desk, pace) = (Arc::default(), Duration::ZERO);
-        let mut writer = Writer { desk, connection, owed: BTreeMap::new(), failing: false, pace };
+        let courier = Arc::default();
+        let owed = BTreeMap::new();
+        let mut writer = Writer { desk, courier, connection, owed, failing: false, pace };
         let (name, options) = (Name::sought("q"), QueueOptions::new());
         let write = Write::Register { number: 1, name, options };
         writer.commit(vec![Request { write, done: None }]);

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -24,7 +24,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode};
 
 use super::{
-    store::{Change, QueueOptions, Store},
+    courier::Courier,
+    store::{Change, Counters, QueueOptions, Store},
     wire::Name,
 };
 
@@ -125,8 +126,8 @@ enum Write {
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder {
     committer: Arc<Committer>,
-    /// The last place in the sequence of puts, of all queues.
-    sequence: Arc<AtomicU64>,
+    /// Of all queues.
+    counters: Arc<Counters>,
     last_queue: Arc<AtomicI64>,
 }
 
@@ -141,15 +142,15 @@ impl DataFolder {
     }
 
     fn start(mut connection: Connection, folder: &Path) -> Result<(Self, Recovered), DataError> {
-        let sequence = Arc::default();
-        let recovered = recovery::read(&mut connection, folder, &sequence)?;
+        let counters = Arc::default();
+        let recovered = recovery::read(&mut connection, folder, &counters)?;
         let committer = Committer::start(connection).map_err(|error| DataError::Unusable {
             path: folder.into(),
             reason: error.to_string(),
         })?;
         let last = recovered.queues.iter().map(|queue| queue.number).max();
         let last_queue = Arc::new(AtomicI64::new(last.unwrap_or(0)));
-        Ok((Self { committer: Arc::new(committer), sequence, last_queue }, recovered))
+        Ok((Self { committer: Arc::new(committer), counters, last_queue }, recovered))
     }
 
     /// A new queue and its log. The queue is there for good once `done` is called with success.
@@ -157,7 +158,7 @@ impl DataFolder {
         let number = self.last_queue.fetch_add(1, Ordering::Relaxed) + 1;
         self.committer.write(Write::Register { number, name, options }, Some(done));
         let store =
-            Store::durable(options, Arc::clone(&self.sequence), super::store::Past::default());
+            Store::durable(options, Arc::clone(&self.counters), super::store::Past::default());
         (store, self.log(number))
     }
 
@@ -167,6 +168,11 @@ impl DataFolder {
 
     pub fn set_value(&self, name: Name, value: Bytes, done: Done) {
         self.committer.write(Write::Value { name, value }, Some(done));
+    }
+
+    /// Who wakes the tasks that wait for what is written.
+    pub fn courier(&self) -> &Arc<Courier> {
+        self.committer.courier()
     }
 
     /// Writes what is asked for and closes the database; what is asked for later is refused.

@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,13 +12,17 @@ use rusqlite::{Connection, Result, Row};
 
 use super::{
     DataError,
-    schema::{error_of, file},
+    schema::{self, error_of, file},
     writer::Clock,
 };
 use crate::manager::{
-    store::{Backoff, Buried, Item, ItemId, Past, QueueOptions, Store},
+    store::{Backoff, Buried, Counters, Item, ItemId, Past, QueueOptions, Store},
     wire::Name,
 };
+
+/// How many dead letters have numbers of their own in one run of the manager: a round number, which
+/// people read. The first of the third run is 2000000001.
+const NUMBERS_OF_A_RUN: u64 = 1_000_000_000;
 
 /// All that the folder has.
 #[derive(Debug)]
@@ -38,19 +39,23 @@ pub(crate) struct RecoveredQueue {
     pub store: Store,
 }
 
-/// Reads the whole database, and sets the last place in the sequence of puts.
+/// Reads the whole database, and sets the last numbers that were given.
 pub(super) fn read(
     connection: &mut Connection,
     folder: &Path,
-    sequence: &Arc<AtomicU64>,
+    counters: &Arc<Counters>,
 ) -> std::result::Result<Recovered, DataError> {
     let damaged = |reason: &str| DataError::Damaged { path: file(folder), reason: reason.into() };
     let found = Found::read(connection).map_err(|error| error_of(folder, &error))?;
-    sequence.store(found.last_place, Ordering::Relaxed);
+    counters.puts.store(found.last_place, Ordering::Relaxed);
+    // Also those that are gone by now are not to be given again.
+    let before = schema::count_run(connection).map_err(|error| error_of(folder, &error))?;
+    let last_dead = found.last_dead.max(before.saturating_mul(NUMBERS_OF_A_RUN));
+    counters.dead.store(last_dead, Ordering::Relaxed);
     let mut queues = Vec::new();
     for (number, queue) in found.queues {
         let name = Name::new(&queue.name).map_err(|_| damaged("a queue's name is bad"))?;
-        let store = queue.into_store(Arc::clone(sequence));
+        let store = queue.into_store(Arc::clone(counters));
         queues.push(RecoveredQueue { number, name, store });
     }
     let values = found.values.into_iter().map(|(name, value)| {
@@ -64,6 +69,7 @@ struct Found {
     queues: BTreeMap<i64, Queue>,
     values: Vec<(String, Bytes)>,
     last_place: u64,
+    last_dead: u64,
 }
 
 struct Queue {
@@ -75,12 +81,12 @@ struct Queue {
 }
 
 impl Queue {
-    fn into_store(mut self, sequence: Arc<AtomicU64>) -> Store {
+    fn into_store(mut self, counters: Arc<Counters>) -> Store {
         // Mostly sorted: only what was queued again has another place than its own.
         self.line.sort_by_key(|(place, ..)| *place);
         self.past.items = self.line.into_iter().map(|(_, item, due)| (item, due)).collect();
         self.past.dead.sort_by_key(|dead| dead.number);
-        Store::durable(self.options, sequence, self.past)
+        Store::durable(self.options, counters, self.past)
     }
 }
 
@@ -147,6 +153,7 @@ impl Found {
             item.deliveries = row.get(9)?;
             let reason: String = row.get(10)?;
             let number = number.cast_unsigned();
+            self.last_dead = self.last_dead.max(number);
             queue.past.dead.push(Buried { number, item, reason: reason.into() });
             return Ok(());
         }

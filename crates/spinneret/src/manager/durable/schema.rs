@@ -15,8 +15,9 @@ const FILE: &str = "manager.sqlite";
 const APPLICATION: i64 = 0x7370_6e72;
 /// The tables' format. A newer program may know older ones, never the reverse.
 const FORMAT: i64 = 1;
-/// Pages of the write-ahead log after which it is carried over into the database: 16 MiB.
-const CARRY_OVER: u32 = 4096;
+/// Pages of the write-ahead log after which it is carried over into the database, and written anew
+/// from its start: 4 MiB. Until then it grows, which the disk has to be told each time.
+const CARRY_OVER: u32 = 1024;
 
 /// Times are microseconds since 1970. What changes while an item is in the queue is apart from
 /// `item`, so that no payload is written twice.
@@ -68,6 +69,15 @@ CREATE TABLE value (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// How often a manager has opened the folder. By itself, since it may be missing in one that is older.
+const RUNS: &str = "
+CREATE TABLE IF NOT EXISTS run (
+    -- There is one row.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last INTEGER NOT NULL
+) STRICT;
 ";
 
 /// Opens the folder's database for this process alone, making its tables if it is new.
@@ -157,7 +167,23 @@ fn try_open(path: &Path) -> Result<Connection, Failure> {
         }
         _ => return Err(Failure::Damaged("it is another program's".into())),
     }
+    connection.execute_batch(RUNS)?;
     Ok(connection)
+}
+
+/// Counts that a manager has opened the folder; returns how often one had before.
+pub(super) fn count_run(connection: &Connection) -> rusqlite::Result<u64> {
+    let before = "SELECT coalesce(max(last), 0) FROM run";
+    let before: i64 = connection.query_row(before, [], |row| row.get(0))?;
+    let counted = connection.execute(
+        "INSERT INTO run (id, last) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET last = last + 1",
+        [],
+    );
+    // On a full disk a manager can still be emptied.
+    if let Err(error) = counted {
+        tracing::warn!(%error, "numbers of dead letters may be given again after the next start");
+    }
+    Ok(before.cast_unsigned())
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

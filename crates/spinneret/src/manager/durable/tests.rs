@@ -1,3 +1,6 @@
+mod numbers;
+mod registering;
+
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -428,33 +431,17 @@ async fn one_request_too_large_for_the_disk_does_not_harm_the_others_of_its_time
     assert_eq!(stats(&hub).queued, 2);
 }
 
-#[tokio::test]
-async fn a_queue_that_could_not_be_written_is_not_there() {
-    let folder = TempDir::new().unwrap();
-    let hub = cramped(&folder, 40).await;
-    let register = |name: &str| {
-        let (queue, options) = (Name::sought(name), QueueOptions::new());
-        hub.call(0, Request::Register { queue, options })
-    };
-    let mut last = 0;
-    let refused = loop {
-        match register(&format!("{last:0255}")).await {
-            Reply::Done => last += 1,
-            refused => break refused,
-        }
-    };
-    assert!(matches!(refused, Reply::Refused(Refusal::Storage(_))), "{refused:?}");
-    let missing = Name::sought(&format!("{last:0255}"));
-    let stats = hub.call(0, Request::Stats { queue: missing.clone() }).await;
-    assert_eq!(stats, Reply::Refused(Refusal::UnknownQueue(missing)));
-}
-
-/// A hub whose database refuses something; see `CREATE TRIGGER`.
-async fn faulty(folder: &TempDir, what: &str) -> Hub {
-    let connection = schema::open(folder.path()).unwrap();
+/// Has a database refuse something; see `CREATE TRIGGER`.
+fn refuse(connection: &Connection, what: &str) {
     let trigger =
         format!("CREATE TEMP TRIGGER t BEFORE {what} BEGIN SELECT RAISE(ABORT, 'faulty'); END");
     connection.execute_batch(&trigger).unwrap();
+}
+
+/// A hub whose database refuses something, with a queue.
+async fn faulty(folder: &TempDir, what: &str) -> Hub {
+    let connection = schema::open(folder.path()).unwrap();
+    refuse(&connection, what);
     let (data, found) = DataFolder::start(connection, folder.path()).unwrap();
     let hub = Hub::durable(DEFAULT_MAX_FRAME, data, found);
     register(&hub, QueueOptions::new()).await;

@@ -49,11 +49,25 @@ fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Writes within the transaction that is open.
-pub(super) fn write(to: &Connection, write: &Write, clock: Clock) -> Result<()> {
+/// Whether there may be anything in `tries` in the course of a transaction: most items are taken
+/// without a trace there.
+pub(super) fn any_tries<'a>(
+    to: &Connection,
+    mut writes: impl Iterator<Item = &'a Write>,
+) -> Result<bool> {
+    let tries = |change: &Change| matches!(change, Change::Tries { .. });
+    if writes.any(|w| matches!(w, Write::Changes(_, changes) if changes.iter().any(tries))) {
+        return Ok(true);
+    }
+    to.prepare_cached("SELECT EXISTS (SELECT 1 FROM tries)")?.query_row([], |row| row.get(0))
+}
+
+/// Writes within the transaction that is open. `tries` tells whether there may be anything in that
+/// table.
+pub(super) fn write(to: &Connection, write: &Write, clock: Clock, tries: bool) -> Result<()> {
     match write {
         Write::Changes(queue, changes) => {
-            changes.iter().try_for_each(|change| self::change(to, *queue, change, clock))
+            changes.iter().try_for_each(|change| self::change(to, *queue, change, clock, tries))
         }
         Write::Register { number, name, options } => {
             to.prepare_cached(
@@ -101,7 +115,7 @@ fn options(to: &Connection, queue: i64, options: QueueOptions) -> Result<()> {
     Ok(())
 }
 
-fn change(to: &Connection, queue: i64, change: &Change, clock: Clock) -> Result<()> {
+fn change(to: &Connection, queue: i64, change: &Change, clock: Clock, tries: bool) -> Result<()> {
     match change {
         Change::Put { item, due, payload } => {
             let due = due.map(|due| clock.to_wall(due));
@@ -117,11 +131,11 @@ fn change(to: &Connection, queue: i64, change: &Change, clock: Clock) -> Result<
             .execute(params![id(*item), deliveries, released, due])?;
         }
         Change::Gone(items) => {
-            let mut item = to.prepare_cached("DELETE FROM item WHERE id = ?")?;
-            let mut tries = to.prepare_cached("DELETE FROM tries WHERE item = ?")?;
             for gone in items {
-                item.execute([id(*gone)])?;
-                tries.execute([id(*gone)])?;
+                to.prepare_cached("DELETE FROM item WHERE id = ?")?.execute([id(*gone)])?;
+                if tries {
+                    to.prepare_cached("DELETE FROM tries WHERE item = ?")?.execute([id(*gone)])?;
+                }
             }
         }
         Change::Bury { item, number, deliveries, reason } => {

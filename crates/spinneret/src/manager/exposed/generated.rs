@@ -1,18 +1,12 @@
 //! For code that [`macro@crate::exposed`] generates; no promise is made about it.
 
-use std::{
-    any::Any,
-    fmt::Display,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    task::Poll,
-};
+use std::fmt::Display;
 
 use serde::Serialize;
 use spinneret_pickle::{Exception, ExceptionKind, Value};
 
-use super::Answer;
-use crate::{manager::python::client::to_value, task::panic_message};
+use super::{Answer, panicked};
+use crate::manager::python::client::to_value;
 
 /// Runs a plain method on a thread for blocking work.
 pub fn apart(method: impl FnOnce() -> Result<Value, Exception> + Send + 'static) -> Answer {
@@ -29,16 +23,7 @@ pub fn apart(method: impl FnOnce() -> Result<Value, Exception> + Send + 'static)
 
 /// Runs an async method among the manager's own.
 pub fn inline(method: impl Future<Output = Result<Value, Exception>> + Send + 'static) -> Answer {
-    let mut method = Box::pin(method);
-    Box::pin(poll_fn(move |context| {
-        // A future that has panicked is not polled again.
-        catch_unwind(AssertUnwindSafe(|| method.as_mut().poll(context)))
-            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic))))
-    }))
-}
-
-fn panicked(panic: Box<dyn Any + Send>) -> Exception {
-    runtime_error(format!("panicked: {}", panic_message(panic)))
+    Box::pin(method)
 }
 
 fn runtime_error(text: String) -> Exception {
@@ -113,13 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_exception_wherever_it_happens() {
+    fn a_panic_on_a_thread_of_its_own_is_an_exception() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for answer in [apart(|| panic!("oh")), inline(async { panic!("oh") })] {
-            let error = runtime.block_on(answer).unwrap_err();
-            assert_eq!(error.kind(), &ExceptionKind::RuntimeError);
-            assert_eq!(error.message(), Some("panicked: oh"));
-        }
+        let error = runtime.block_on(apart(|| panic!("oh"))).unwrap_err();
+        assert_eq!(error.kind(), &ExceptionKind::RuntimeError);
+        assert_eq!(error.message(), Some("panicked: oh"));
     }
 
     #[test]

@@ -37,14 +37,42 @@ impl Hub {
             if let (false, Some(log)) = (options.memory_only, found.log()) {
                 tracing::info!(queue = queue.as_str(), "registered with other options than before");
                 found.set_options(options);
-                return Ok(later(|done| log.set_options(options, done)));
+                let (recovered, kept) = (Arc::clone(&self.recovered), Arc::clone(found));
+                return Ok(later(|done| {
+                    let done = move |written: Result<(), NotWritten>| {
+                        if written.is_err() {
+                            // As if it had not been asked for, so that it may be once more.
+                            kept.set_options(before);
+                            if kept.ended().is_none() {
+                                recovered.lock().insert(queue);
+                            }
+                        }
+                        done(written);
+                    };
+                    log.set_options(options, Box::new(done));
+                }));
             }
         }
-        if before == options {
-            Ok(Answer::Now(Reply::Done))
-        } else {
-            Err(Refusal::QueueExists(queue))
+        if before != options {
+            return Err(Refusal::QueueExists(queue));
         }
+        let Some(log) = found.log() else { return Ok(Answer::Now(Reply::Done)) };
+        // Whoever asked for it before may still wait for the disk, and perhaps in vain: nothing is
+        // to be written, but that in its turn.
+        let (sender, receiver) = oneshot::channel();
+        let registered = Arc::clone(found);
+        let done = move |written: Result<(), NotWritten>| {
+            let reply = match registered.ended() {
+                Some(refusal) => Reply::Refused(refusal),
+                None if registered.options() != options => {
+                    Reply::Refused(Refusal::QueueExists(queue))
+                }
+                None => written_or(written),
+            };
+            let _ = sender.send(reply);
+        };
+        log.write(Vec::new(), Some(Box::new(done)));
+        Ok(Answer::Later(receiver))
     }
 
     /// Makes a queue, in the data folder too if it is to be there.
@@ -62,10 +90,10 @@ impl Hub {
         let (all, name) = (Arc::clone(&self.queues), queue.clone());
         let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |written: Result<(), NotWritten>| {
-            if written.is_err()
+            if let Err(error) = &written
                 && let Some(unmade) = all.write().remove(&name)
             {
-                unmade.end(Refusal::UnknownQueue(name));
+                unmade.end(error.clone().into());
             }
             let _ = sender.send(written_or(written));
         });

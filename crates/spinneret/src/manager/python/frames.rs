@@ -1,9 +1,12 @@
 //! Messages of Python on a stream: a length of 4 bytes, or -1 and one of 8, and a pickle.
 
-use std::{future::pending, io};
+use std::{io, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::sleep,
+};
 
 use super::socket::Socket;
 
@@ -14,6 +17,8 @@ const STEP: usize = 64 << 10;
 /// How much is read while a call waits, in bytes: nothing comes then, unless the client was
 /// interrupted and goes on with another call.
 const AHEAD: usize = 64 << 10;
+/// How often to look for the end of a client that has sent more than that.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads and writes messages, one at a time.
 pub(super) struct Frames<S> {
@@ -101,7 +106,10 @@ impl<S: Socket> Frames<S> {
                 return;
             }
         }
-        pending::<()>().await;
+        // Nothing more is read, so that no event tells of the end.
+        while !self.stream.has_hung_up() {
+            sleep(LOOK).await;
+        }
     }
 
     /// Writes what [`frame`] made.
@@ -117,8 +125,6 @@ fn malformed(what: String) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::{
         io::{AsyncWriteExt as _, duplex},
         time::timeout,
@@ -215,6 +221,22 @@ mod tests {
 
         let (near, far) = duplex(100);
         let mut frames = Frames::new(far, BytesMut::new(), LIMIT);
+        drop(near);
+        frames.ended().await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_end_is_seen_though_much_more_was_sent_than_is_read() {
+        use tokio::net::{TcpListener, TcpStream};
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let mut frames = Frames::new(far, BytesMut::new(), LIMIT);
+        near.write_all(&vec![0; 2 * AHEAD]).await.unwrap();
+        let waits = timeout(LOOK / 2, frames.ended()).await;
+        assert!(waits.is_err() && frames.buffer.len() >= AHEAD, "{}", frames.buffer.len());
         drop(near);
         frames.ended().await;
     }

@@ -50,6 +50,7 @@ impl Server {
             ("Value", vec![text(), Value::int(7)]),
             ("Array", vec![text(), numbers()]),
             ("Namespace", vec![]),
+            ("Iterator", vec![Value::reduce(Value::global("builtins", "iter"), [numbers()])]),
         ];
         let made = kinds.map(|(typeid, args)| {
             let args = Args::new(args, vec![]);
@@ -68,7 +69,7 @@ impl Server {
 
 /// Reads bytes as a message of Python and writes it for each version; for the fuzz target
 /// `messages`.
-#[cfg(fuzzing)]
+#[cfg(all(any(test, fuzzing), shared_memory))]
 pub(crate) fn read_anything(bytes: bytes::Bytes) {
     use super::{message::Request, objects::Objects};
     use spinneret_pickle::Limits;

@@ -22,7 +22,7 @@ mod queue;
 mod session;
 mod socket;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{any::Any, collections::HashMap, net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use spinneret_pickle::{Exception, ExceptionKind, Limits};
@@ -107,20 +107,29 @@ impl Server {
     /// queues.
     fn singleton(&self, typeid: &str) -> Option<Singleton> {
         let mut singletons = self.singletons.lock();
-        if let Some(found) = singletons.get(typeid) {
+        let known = singletons.get(typeid);
+        if let Some(found) = known.filter(|(_, object)| !is_queue(&**object)) {
             return Some(found.clone());
         }
+        // A queue that is known may have been removed since.
         let name = Name::sought(typeid);
         let stats = Request::Stats { queue: name.clone() };
         let Reply::Stats(_) = self.hub.call_now(0, stats) else {
             return None;
         };
+        if let Some(found) = known {
+            return Some(found.clone());
+        }
         let queue: Arc<dyn Object> =
             Arc::new(Queue::named(&self.hub, name, self.limits, self.leasing));
         let ident = self.objects.publish(Arc::clone(&queue));
         singletons.insert(typeid.into(), (Arc::clone(&ident), Arc::clone(&queue)));
         Some((ident, queue))
     }
+}
+
+fn is_queue(object: &dyn Object) -> bool {
+    (object as &dyn Any).is::<Queue>()
 }
 
 fn unknown(typeid: &str) -> Exception {

@@ -1,22 +1,19 @@
 //! Queues as Python calls them, named and nameless ones.
 //!
 //! A `get` is a lease until its reply is written, so that no item goes to a client that is gone;
-//! then the item has left the queue, but `join` waits for its `task_done()`. With Python leases
-//! (see [`Leasing`]), the item stays leased until then.
+//! then the item has left the queue, but `join` waits for its `task_done()`. As in Python, that may
+//! also come before the `get`: puts are counted, not gets. With Python leases (see [`Leasing`]), the
+//! item stays leased until the `task_done()` that is its own.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use spinneret_pickle::{Dialect, Exception, ExceptionKind, Limits, Value, semantics};
-use tokio::sync::Notify;
 
 use super::{
     args::Args,
@@ -48,10 +45,6 @@ pub(crate) struct Queue {
     leasing: Option<Leasing>,
     /// The leases of each connection, oldest first, in the order of its gets.
     held: Mutex<HashMap<Owner, VecDeque<u64>>>,
-    /// Items whose reply is being written. A client may say `task_done()` on another connection
-    /// before this end has counted the item as taken.
-    in_flight: AtomicUsize,
-    landed: Notify,
 }
 
 /// Where the items are.
@@ -79,14 +72,7 @@ impl Queue {
     }
 
     fn at(place: Place, limits: Limits, leasing: Option<Leasing>) -> Self {
-        Self {
-            place,
-            limits,
-            leasing,
-            held: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
-            landed: Notify::new(),
-        }
+        Self { place, limits, leasing, held: Mutex::default() }
     }
 
     async fn put(self: Arc<Self>, call: Call) -> Result<Value, Exception> {
@@ -132,7 +118,6 @@ impl Queue {
             // From here to the end nothing waits, so that the lease cannot be forgotten.
             match Value::read(&delivery.payload, &self.limits) {
                 Ok(value) => {
-                    self.in_flight.fetch_add(1, Ordering::AcqRel);
                     let lease = Some(delivery.lease);
                     let receipt = Delivery { queue: Arc::clone(&self), owner, lease };
                     return Outcome::Deliver(value, Box::new(receipt));
@@ -161,18 +146,14 @@ impl Queue {
                 other => Err(failed(other)),
             };
         }
-        loop {
-            let landed = self.landed.notified();
-            match self.place.task_done(owner).await {
-                Reply::Done => return Ok(Value::none()),
-                Reply::Refused(Refusal::TaskDoneTooOften(_)) => {}
-                other => return Err(failed(other)),
-            }
-            if self.in_flight.load(Ordering::Acquire) == 0 {
-                let text = "task_done() called too many times";
-                return Err(raise(ExceptionKind::ValueError, text));
-            }
-            landed.await;
+        // What others have leased is theirs to report.
+        if self.leasing.is_some() && self.stats()?.taken == 0 {
+            return Err(too_often());
+        }
+        match self.place.task_done(owner).await {
+            Reply::Done => Ok(Value::none()),
+            Reply::Refused(Refusal::TaskDoneTooOften(_)) => Err(too_often()),
+            other => Err(failed(other)),
         }
     }
 
@@ -285,8 +266,6 @@ impl Delivery {
     fn settle(&mut self, how: Settle) {
         if let Some(lease) = self.lease.take() {
             self.queue.place.settle(self.owner, vec![lease], how);
-            self.queue.in_flight.fetch_sub(1, Ordering::AcqRel);
-            self.queue.landed.notify_waiters();
         }
     }
 }
@@ -297,8 +276,6 @@ impl Receipt for Delivery {
             self.settle(Settle::Taken);
         } else if let Some(lease) = self.lease.take() {
             self.queue.held.lock().entry(self.owner).or_default().push_back(lease);
-            self.queue.in_flight.fetch_sub(1, Ordering::AcqRel);
-            self.queue.landed.notify_waiters();
         }
     }
 
@@ -446,6 +423,10 @@ fn truth(value: &Value) -> bool {
 
 fn raise(kind: ExceptionKind, text: impl Into<String>) -> Exception {
     Exception::with_message(kind, text)
+}
+
+fn too_often() -> Exception {
+    raise(ExceptionKind::ValueError, "task_done() called too many times")
 }
 
 /// `queue.ShutDown` where there is one, else `RuntimeError`.

@@ -163,6 +163,7 @@ impl Served {
 
     async fn run<S: Socket>(&mut self, frames: &mut Frames<S>) -> io::Result<()> {
         while let Some(message) = frames.next().await? {
+            self.server.hub.linger.arrived();
             self.replied = None;
             // What Python's own server takes for the end.
             if message.is_empty() {

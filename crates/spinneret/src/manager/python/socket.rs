@@ -20,9 +20,14 @@ pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
         false
     }
 
-    /// Whether the other end is known to be closed at this moment.
+    /// Whether the other end is known to be closed at this moment, and nothing of it is unread.
     fn has_ended(&self) -> bool {
         false
+    }
+
+    /// Whether the other end is known to be closed at this moment, unread as something may be.
+    fn has_hung_up(&self) -> bool {
+        self.has_ended()
     }
 }
 
@@ -62,6 +67,15 @@ impl Socket for TcpStream {
             Err(error) => error != Errno::AGAIN && error != Errno::INTR,
         }
     }
+
+    #[cfg(target_os = "linux")]
+    fn has_hung_up(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let mut look = [PollFd::new(self, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut look, Some(&now)).is_ok_and(|_| !look[0].revents().is_empty())
+    }
 }
 
 /// Python itself has no TLS, but a client of ours speaks its protocol inside.
@@ -82,6 +96,10 @@ macro_rules! tls {
 
             fn has_ended(&self) -> bool {
                 self.get_ref().0.has_ended()
+            }
+
+            fn has_hung_up(&self) -> bool {
+                self.get_ref().0.has_hung_up()
             }
         }
     };

@@ -84,6 +84,19 @@ where
         block_on(self.put_with_async(item, options))
     }
 
+    /// As [`put_with`](Self::put_with), waiting for room up to this long.
+    ///
+    /// # Errors
+    /// As [`put_timeout`](Self::put_timeout).
+    pub fn put_with_timeout(
+        &self,
+        item: T,
+        options: PutOptions,
+        wait: Duration,
+    ) -> Result<bool, PutError<T>> {
+        block_on(self.put_with_timeout_async(item, options, wait))
+    }
+
     /// Puts items in order, each in its own way, waiting for room. Returns how many of them were
     /// dropped as duplicates.
     ///
@@ -94,6 +107,18 @@ where
         items: Vec<(T, PutOptions)>,
     ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
         block_on(self.put_many_with_async(items))
+    }
+
+    /// As [`put_many_with`](Self::put_many_with), waiting for room up to this long.
+    ///
+    /// # Errors
+    /// As [`put_many_timeout`](Self::put_many_timeout).
+    pub fn put_many_with_timeout(
+        &self,
+        items: Vec<(T, PutOptions)>,
+        wait: Duration,
+    ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
+        block_on(self.put_many_with_timeout_async(items, wait))
     }
 
     /// Takes the item at the head for good, waiting for one.
@@ -248,7 +273,9 @@ where
     }
 
     /// Closes the queue: puts fail from now on, and gets fail once it is drained. While another
-    /// connection holds an item, gets wait for that, since it may come back.
+    /// connection holds an item, gets wait for that, since it may come back; not for what is held
+    /// without a deadline by one that waits for an item itself. What comes back when nobody waits
+    /// any more is there for the next get.
     ///
     /// # Errors
     /// If the manager cannot be asked.

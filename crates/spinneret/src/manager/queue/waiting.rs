@@ -53,13 +53,31 @@ where
         self.put_within(item, None, |item| (item, options)).await
     }
 
+    /// Async twin of [`put_with_timeout`](Self::put_with_timeout).
+    pub async fn put_with_timeout_async(
+        &self,
+        item: T,
+        options: PutOptions,
+        wait: Duration,
+    ) -> Result<bool, PutError<T>> {
+        self.put_within(item, Some(wait), |item| (item, options)).await
+    }
+
     /// Async twin of [`put_many_with`](Self::put_many_with).
     pub async fn put_many_with_async(
         &self,
         items: Vec<(T, PutOptions)>,
     ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
-        let pack = |(item, options): &(T, PutOptions)| Ok((encode(item)?, options.clone()));
-        self.put_all_within(items, None, pack).await
+        self.put_all_within(items, None, with_options).await
+    }
+
+    /// Async twin of [`put_many_with_timeout`](Self::put_many_with_timeout).
+    pub async fn put_many_with_timeout_async(
+        &self,
+        items: Vec<(T, PutOptions)>,
+        wait: Duration,
+    ) -> Result<usize, PutError<Vec<(T, PutOptions)>>> {
+        self.put_all_within(items, Some(wait), with_options).await
     }
 
     /// Async twin of [`get`](Self::get).
@@ -223,4 +241,11 @@ where
 /// An item without options.
 fn plain(item: Bytes) -> Bytes {
     item
+}
+
+/// An item with the options that came with it.
+fn with_options<T: Serialize>(
+    (item, options): &(T, PutOptions),
+) -> Result<(Bytes, PutOptions), ManagerError> {
+    Ok((encode(item)?, options.clone()))
 }

@@ -71,18 +71,42 @@ async fn of_a_put_that_is_refused_as_one_too_many_nothing_is_taken_in() {
     let queue = Name::sought("q");
     let options = QueueOptions::new().maxsize(1);
     hub.call(1, Request::Register { queue: queue.clone(), options }).await;
-    session.waiting_bytes = MOST_WAITING_BYTES;
+    session.waiting.add(9, MOST_WAITING_BYTES, Box::pin(pending()));
     // One of them has room, the other would have to wait.
     let items = vec!["a".into(), "b".into()];
     let put = Request::Put { queue: queue.clone(), wait: Wait::Forever, items };
     session.answer_in_time(1, put, 100).await.unwrap();
     let stats = hub.call(1, Request::Stats { queue: queue.clone() }).await;
     assert!(matches!(stats, Reply::Stats(stats) if stats.puts == 0), "{stats:?}");
-    assert_eq!(session.waiting.len(), 0);
+    assert_eq!(session.waiting.count(), 1, "as before");
     // Whoever only waits for items brings nothing.
     let lease = Request::Lease { queue, max: 1, hold: None, wait: Wait::Forever };
     session.answer_in_time(2, lease, 100).await.unwrap();
-    assert_eq!(session.waiting.len(), 1);
+    assert_eq!(session.waiting.count(), 2);
+}
+
+#[tokio::test]
+async fn a_put_that_waits_is_counted_for_what_its_empty_items_take_in_memory() {
+    let hub = Arc::new(Hub::new(1 << 20));
+    let limits = limits(&hub, Policy { tls: None, allow_plaintext: false });
+    let mut session = Session::new(&hub, &limits, 1);
+    let queue = Name::sought("q");
+    let options = QueueOptions::new().maxsize(1);
+    hub.call(1, Request::Register { queue: queue.clone(), options }).await;
+    let items = vec![Default::default(); 10_000];
+    let put = Request::PutWith { queue, wait: Wait::Forever, items };
+    session.answer_in_time(1, put, 50_000).await.unwrap();
+    assert_eq!(session.waiting.count(), 1);
+    assert!(session.waiting.weight() > 1_000_000, "{}", session.waiting.weight());
+}
+
+#[test]
+fn a_request_is_small() {
+    // Each that may wait is on the heap as a whole, where 1 KiB is the limit for what is cheap.
+    let hub = Hub::new(1 << 20);
+    let request = Request::Join { queue: Name::sought("q"), wait: Wait::No };
+    let call = hub.call(1, request);
+    assert!(size_of_val(&call) <= 900, "{} bytes", size_of_val(&call));
 }
 
 #[test]

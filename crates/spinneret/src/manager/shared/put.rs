@@ -32,7 +32,8 @@ impl SharedStore {
                         self.room.notified().await;
                     }
                 };
-                match until(wait, in_line).await {
+                // Boxed, since most find room at once.
+                match Box::pin(until(wait, in_line)).await {
                     Ok(Some(end)) => end.map(Some),
                     Ok(None) => Ok(None),
                     Err(refusal) => Err(refusal),

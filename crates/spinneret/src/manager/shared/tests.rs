@@ -143,6 +143,81 @@ async fn a_taker_of_a_closed_queue_waits_for_what_others_hold() {
     assert_eq!(taken(waiting.await.unwrap()), [0]);
 }
 
+/// Starts to take one item, waiting for it.
+fn start_take(queue: &Arc<SharedStore>, owner: Owner) -> tokio::task::JoinHandle<Reply> {
+    let queue = Arc::clone(queue);
+    tokio::spawn(async move {
+        let take = queue.take(owner, ask(1), Wait::Forever);
+        tokio::time::timeout(Duration::from_mins(1), take).await.expect("it would wait for ever")
+    })
+}
+
+#[tokio::test]
+async fn two_who_hold_items_of_a_closed_queue_do_not_wait_for_each_other() {
+    let queue = shared(QueueOptions::new());
+    queue.put(items(0..2), Wait::No).await;
+    assert_eq!(taken(queue.take(1, ask(1), Wait::No).await), [0]);
+    assert_eq!(taken(queue.take(2, ask(1), Wait::No).await), [1]);
+    let (first, second) = (start_take(&queue, 1), start_take(&queue, 2));
+    settle().await;
+    queue.close().unwrap();
+    assert_eq!(first.await.unwrap(), Reply::Closed);
+    settle().await;
+    assert!(!second.is_finished(), "the first waits no more: what it holds may come back");
+    queue.owner_gone(1);
+    assert_eq!(taken(second.await.unwrap()), [0]);
+    assert_eq!(start_take(&queue, 2).await.unwrap(), Reply::Closed, "the rest is its own");
+    queue.owner_gone(2);
+    assert_eq!(queue.stats().queued, 2, "nothing is lost");
+}
+
+#[tokio::test]
+async fn whoever_waits_behind_others_for_its_own_item_is_told_so() {
+    let queue = shared(QueueOptions::new());
+    queue.put(items(0..1), Wait::No).await;
+    assert_eq!(taken(queue.take(1, ask(1), Wait::No).await), [0]);
+    queue.close().unwrap();
+    let other = start_take(&queue, 2);
+    settle().await;
+    assert_eq!(start_take(&queue, 1).await.unwrap(), Reply::Closed);
+    assert!(!other.is_finished());
+    queue.owner_gone(1);
+    assert_eq!(taken(other.await.unwrap()), [0]);
+}
+
+#[tokio::test]
+async fn a_taker_of_a_closed_queue_waits_for_a_lease_that_runs_out() {
+    let queue = shared(QueueOptions::new());
+    queue.put(items(0..2), Wait::No).await;
+    let hold = Some(Duration::from_mins(1));
+    taken(queue.take(1, Ask { hold, ..ask(1) }, Wait::No).await);
+    taken(queue.take(2, ask(1), Wait::No).await);
+    let (first, second) = (start_take(&queue, 1), start_take(&queue, 2));
+    settle().await;
+    queue.close().unwrap();
+    assert_eq!(first.await.unwrap(), Reply::Closed);
+    settle().await;
+    assert!(!second.is_finished());
+    queue.expire(Instant::now() + Duration::from_mins(1));
+    assert_eq!(taken(second.await.unwrap()), [0]);
+}
+
+#[tokio::test]
+async fn who_gave_up_waiting_is_waited_for() {
+    let queue = shared(QueueOptions::new());
+    queue.put(items(0..1), Wait::No).await;
+    taken(queue.take(1, ask(1), Wait::No).await);
+    let (other, holder) = (start_take(&queue, 2), start_take(&queue, 1));
+    settle().await;
+    holder.abort();
+    settle().await;
+    queue.close().unwrap();
+    settle().await;
+    assert!(!other.is_finished());
+    queue.owner_gone(1);
+    assert_eq!(taken(other.await.unwrap()), [0]);
+}
+
 #[tokio::test]
 async fn stopping_ends_all_waiting() {
     let queue = shared(QueueOptions::new().maxsize(1));

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
@@ -11,8 +11,8 @@ use super::{Buried, Change, Dead, ITEM_HEAD, Item, Store, hold::in_order};
 
 impl Store {
     pub(super) fn bury(&mut self, mut item: Item, reason: Arc<str>) {
-        self.last_dead += 1;
-        let (id, number, deliveries) = (item.id, self.last_dead, item.deliveries);
+        let number = self.counters.dead.fetch_add(1, Ordering::Relaxed) + 1;
+        let (id, deliveries) = (item.id, item.deliveries);
         self.note(|| Change::Bury { item: id, number, deliveries, reason: Arc::clone(&reason) });
         // A copy: a dead letter may stay for long, and must not keep a whole batch in memory.
         item.payload = Bytes::copy_from_slice(&item.payload);

@@ -1,6 +1,6 @@
 //! Items in somebody's hands: taking them, and the ways back.
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::hash_map::Entry, sync::Arc, time::Instant};
 
 use super::{
     Ask, Change, Delivery, ITEM_HEAD, Item, Owner, Settle, Settled, Store, Take, leases::Held,
@@ -11,13 +11,7 @@ impl Store {
     pub fn take(&mut self, owner: Owner, ask: Ask, now: Instant) -> Take {
         self.ripen(now);
         if self.line.is_empty() {
-            // An item that another holds may still come back; the owner's own cannot while it
-            // waits for more, so waiting for them could wait for ever.
-            let drained = self.closed
-                && self.delayed.is_empty()
-                && self.incoming + self.ending == 0
-                && self.leases.iter().all(|(_, held)| held.owner == owner);
-            return if drained { Take::Closed } else { Take::Empty };
+            return if self.is_drained_for(owner) { Take::Closed } else { Take::Empty };
         }
         let deadline = ask.hold.and_then(|hold| now.checked_add(hold));
         let mut given = Vec::with_capacity(ask.max.min(self.line.len()));
@@ -44,6 +38,42 @@ impl Store {
             given.push(Delivery { lease, deliveries, payload });
         }
         Take::Items(given)
+    }
+
+    /// Whether the queue is closed and nothing can come for an owner that asks for items.
+    ///
+    /// What another holds may still come back, but not while it waits for what this one holds:
+    /// so leases count neither if they are the owner's own, nor if they last as long as an owner
+    /// that [waits](Self::begin_wait). One of those who would wait for each other is told that the
+    /// queue is drained, and what it then gives back is the next one's.
+    fn is_drained_for(&self, owner: Owner) -> bool {
+        let in_vain = |held: &Held| {
+            held.owner == owner || held.deadline.is_none() && self.waits.contains_key(&held.owner)
+        };
+        self.closed
+            && self.queued() == 0
+            && self.incoming + self.ending == 0
+            && self.leases.iter().all(|(_, held)| in_vain(held))
+    }
+
+    /// Notes that an owner waits for items from now on, unless the queue is drained for it: then
+    /// this is false.
+    pub fn begin_wait(&mut self, owner: Owner) -> bool {
+        let begins = !self.is_drained_for(owner);
+        if begins {
+            *self.waits.entry(owner).or_default() += 1;
+        }
+        begins
+    }
+
+    /// Notes that one wait of an owner is over.
+    pub fn end_wait(&mut self, owner: Owner) {
+        if let Entry::Occupied(mut waits) = self.waits.entry(owner) {
+            *waits.get_mut() -= 1;
+            if *waits.get() == 0 {
+                waits.remove();
+            }
+        }
     }
 
     /// Takes items back that were taken but never reached their taker: as if it never had asked.
@@ -85,6 +115,7 @@ impl Store {
                     settled.ending.push(item);
                 }
                 Settle::Done => self.done += 1,
+                Settle::Taken if self.use_ahead(1) == 1 => self.done += 1,
                 Settle::Taken => self.taken += 1,
                 Settle::Release => self.release(item),
                 Settle::Return { reason } => self.give_back(item, reason, now),
@@ -97,9 +128,14 @@ impl Store {
             self.ending += count;
             self.note(|| Change::Gone(gone));
             if settled.taken {
-                self.note(|| Change::Taken(count.cast_signed()));
+                settled.ahead = self.use_ahead(count);
+                let left = count - settled.ahead;
+                if left > 0 {
+                    self.note(|| Change::Taken(left.cast_signed()));
+                }
             }
         }
+        self.trim_ahead();
         settled
     }
 
@@ -110,26 +146,51 @@ impl Store {
         self.ending -= count;
         match (written, settled.taken) {
             (true, false) => self.done += count,
-            (true, true) => self.taken += count,
-            (false, _) => settled.ending.into_iter().for_each(|item| self.release(item)),
+            (true, true) => {
+                self.done += settled.ahead;
+                self.taken += count - settled.ahead;
+            }
+            (false, _) => {
+                self.ahead += settled.ahead;
+                settled.ending.into_iter().for_each(|item| self.release(item));
+            }
         }
+        self.trim_ahead();
     }
 
-    /// Begins to count taken items as done; false, and nothing is done, if fewer are taken.
-    pub fn task_done(&mut self, count: u64) -> bool {
-        let Some(left) = self.taken.checked_sub(count) else {
-            return false;
-        };
-        self.taken = left;
-        self.finishing += count;
-        self.note(|| Change::Taken(-count.cast_signed()));
-        true
+    /// Reports so many items done: taken ones, and if there are fewer of those, others ahead, as
+    /// Python's queues count puts and not gets. Begins to count the taken ones as done and returns
+    /// their number; `None`, and nothing is done, if there are fewer items at all.
+    pub fn task_done(&mut self, count: u64) -> Option<u64> {
+        if count > self.pending().saturating_sub(self.ahead) {
+            return None;
+        }
+        let taken = count.min(self.taken);
+        self.taken -= taken;
+        self.finishing += taken;
+        self.ahead += count - taken;
+        if taken > 0 {
+            self.note(|| Change::Taken(-taken.cast_signed()));
+        }
+        Some(taken)
     }
 
     /// Counts taken items as done, or as taken again if that could not be written.
-    pub fn task_done_ended(&mut self, count: u64, written: bool) {
-        self.finishing -= count;
-        *(if written { &mut self.done } else { &mut self.taken }) += count;
+    pub fn task_done_ended(&mut self, taken: u64, written: bool) {
+        self.finishing -= taken;
+        *(if written { &mut self.done } else { &mut self.taken }) += taken;
+    }
+
+    /// How many of so many items were reported done ahead, which they are now.
+    fn use_ahead(&mut self, count: u64) -> u64 {
+        let used = count.min(self.ahead);
+        self.ahead -= used;
+        used
+    }
+
+    /// Forgets what was reported ahead of items that have come to another end.
+    fn trim_ahead(&mut self) {
+        self.ahead = self.ahead.min(self.pending());
     }
 
     /// Puts an item back at the head, untried.
@@ -189,6 +250,7 @@ impl Store {
                 self.give_back(item, &reason, now);
             }
         }
+        self.trim_ahead();
         leases.len()
     }
 }

@@ -165,6 +165,8 @@ pub(crate) struct Settled {
     pub(super) ending: Vec<Item>,
     /// Whether they are then to be waited for.
     pub(super) taken: bool,
+    /// How many of those were reported done ahead.
+    pub(super) ahead: u64,
 }
 
 /// An item. Millions of them may wait, so nothing here that is not needed for each.

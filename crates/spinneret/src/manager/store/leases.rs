@@ -45,10 +45,6 @@ impl Leases {
         self.live + self.old.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Begins a lease and returns its number, 1 or more.
     pub fn begin(&mut self, held: Held) -> u64 {
         // 0 is no lease's number.
@@ -182,7 +178,7 @@ mod tests {
         assert_eq!((leases.len(), leases.get(first).unwrap().owner), (1, 7));
         assert_eq!(leases.iter().map(|(lease, _)| lease).collect::<Vec<_>>(), [first]);
         assert_eq!(leases.end(first).unwrap().owner, 7);
-        assert!(leases.end(first).is_none() && leases.is_empty());
+        assert!(leases.end(first).is_none() && leases.len() == 0);
     }
 
     #[test]

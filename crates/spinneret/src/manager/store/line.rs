@@ -96,10 +96,6 @@ impl Delayed {
         self.items.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     pub fn insert(&mut self, due: Instant, item: Item) {
         self.items.insert((due, item.id.sequence()), item);
     }

@@ -169,7 +169,8 @@ pub struct QueueStats {
     pub dead: u64,
     /// Items that were got for good but wait for a `task_done()`, as Python's do.
     pub taken: u64,
-    /// Items that `join` waits for: queued, leased and taken ones.
+    /// Items that `join` waits for: queued, leased and taken ones, without as many as Python
+    /// reported done before they were got.
     pub unfinished: u64,
     /// Items put since the manager started.
     pub puts: u64,

@@ -332,12 +332,46 @@ fn a_taken_item_is_gone_but_unfinished_until_its_task_is_done() {
     assert_eq!((stats.leased, stats.taken, stats.unfinished, stats.done), (0, 2, 2, 0));
     assert_eq!(owner_gone(&mut store, 1), 0, "a taken item does not come back");
     assert!(!store.is_finished());
-    assert!(!store.task_done(3), "more than were taken");
+    assert_eq!(store.task_done(3), None, "more than were taken");
     for _ in 0..2 {
-        assert!(store.task_done(1) && !store.is_finished());
+        assert!(store.task_done(1) == Some(1) && !store.is_finished());
         store.task_done_ended(1, true);
     }
     assert!(store.is_finished());
-    assert!(!store.task_done(1));
+    assert_eq!(store.task_done(1), None);
     assert_eq!(store.stats().done, 2);
+}
+
+#[test]
+fn an_item_may_be_reported_done_before_it_is_taken() {
+    let mut store = store(QueueOptions::new(), &["a", "b"]);
+    assert_eq!(store.task_done(3), None, "more than there are");
+    assert_eq!((store.task_done(1), store.stats().unfinished), (Some(0), 1));
+    let first = leases(&take(&mut store, 1, 1));
+    assert_eq!(store.task_done(1), Some(0));
+    assert!(store.is_finished() && store.task_done(1).is_none());
+    assert!(settle(&mut store, 1, &first, &Settle::Taken).is_empty());
+    let stats = store.stats();
+    assert_eq!((stats.queued, stats.taken, stats.done, stats.unfinished), (1, 0, 1, 0));
+    let second = leases(&take(&mut store, 1, 1));
+    assert!(settle(&mut store, 1, &second, &Settle::Taken).is_empty());
+    assert_eq!((store.stats().done, store.stats().unfinished), (2, 0));
+}
+
+#[test]
+fn what_was_reported_ahead_does_not_count_for_later_items() {
+    for how in [Settle::Done, fail("x")] {
+        let mut store = store(QueueOptions::new(), &["a"]);
+        assert_eq!(store.task_done(1), Some(0));
+        let held = leases(&take(&mut store, 1, 1));
+        assert!(settle(&mut store, 1, &held, &how).is_empty());
+        offer(&mut store, &["b"]);
+        assert_eq!(store.stats().unfinished, 1, "{how:?}");
+    }
+    let mut store = store(QueueOptions::new().max_deliveries(1), &["a"]);
+    assert_eq!(store.task_done(1), Some(0));
+    take(&mut store, 1, 1);
+    assert_eq!(owner_gone(&mut store, 1), 1);
+    offer(&mut store, &["b"]);
+    assert_eq!((store.stats().dead, store.stats().unfinished), (1, 1));
 }

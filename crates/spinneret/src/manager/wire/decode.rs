@@ -1,7 +1,8 @@
 //! Frames to requests and replies, from peers that may send anything.
 //!
 //! Nothing here trusts a number in a frame: a count is believed only as far as the frame's length
-//! can hold that many things, so that a frame costs memory in proportion to its size.
+//! can hold that many things, so that a frame costs memory in proportion to its size. Where the
+//! proportion is large, as for the items of a put, their number has a limit too.
 
 mod cluster;
 
@@ -10,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Buf as _, Bytes};
 
 use super::{
-    Dead, Delivery, Name, PutEnd, PutOptions, QueueOptions, QueueStats, Refusal, Reply, Request,
-    Settle, Wait, Waiting,
+    Dead, Delivery, MOST_PUT_ITEMS, Name, PutEnd, PutOptions, QueueOptions, QueueStats, Refusal,
+    Reply, Request, Settle, Wait, Waiting,
 };
 use crate::manager::store::Backoff;
 
@@ -57,7 +58,7 @@ impl Reader {
             3 => Request::Put {
                 queue: self.name()?,
                 wait: self.wait()?,
-                items: self.list(4, Self::blob)?,
+                items: self.put_items(4, Self::blob)?,
             },
             4 => Request::Lease {
                 queue: self.name()?,
@@ -103,7 +104,7 @@ impl Reader {
             19 => Request::PutWith {
                 queue: self.name()?,
                 wait: self.wait()?,
-                items: self.list(5, |reader| {
+                items: self.put_items(5, |reader| {
                     let options = reader.put_options()?;
                     Ok((reader.blob()?, options))
                 })?,
@@ -139,7 +140,7 @@ impl Reader {
             4 => Reply::Closed,
             5 => Reply::Lost(self.list(8, Self::u64)?),
             6 => Reply::Stats(self.stats()?),
-            7 => Reply::Queues(self.list(75, |reader| Ok((reader.name()?, reader.stats()?)))?),
+            7 => Reply::Queues(self.list(83, |reader| Ok((reader.name()?, reader.stats()?)))?),
             8 => Reply::Dead(self.list(20, |reader| {
                 Ok(Dead {
                     id: reader.u64()?,
@@ -210,14 +211,12 @@ impl Reader {
     }
 
     fn stats(&mut self) -> Result<QueueStats> {
-        let (queued, delayed) = (self.u64()?, self.u64()?);
-        let (leased, taken) = (self.u64()?, self.u64()?);
         Ok(QueueStats {
-            queued,
-            delayed,
-            leased,
-            taken,
-            unfinished: queued.saturating_add(leased).saturating_add(taken),
+            queued: self.u64()?,
+            delayed: self.u64()?,
+            leased: self.u64()?,
+            taken: self.u64()?,
+            unfinished: self.u64()?,
             dead: self.u64()?,
             puts: self.u64()?,
             delivered: self.u64()?,
@@ -297,9 +296,32 @@ impl Reader {
     fn list<T>(
         &mut self,
         least: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T>,
+        read: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<Vec<T>> {
         let count = self.u32()? as usize;
+        self.things(count, least, read)
+    }
+
+    /// A list of items that are put, each of `least` bytes or more.
+    fn put_items<T>(
+        &mut self,
+        least: usize,
+        read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let count = self.u32()? as usize;
+        if count > MOST_PUT_ITEMS {
+            return Err(Malformed("more than 65536 items in one put: send several"));
+        }
+        self.things(count, least, read)
+    }
+
+    /// That many things.
+    fn things<T>(
+        &mut self,
+        count: usize,
+        least: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         if count > self.0.len() / least {
             return Err(Malformed("fewer things than announced"));
         }

@@ -335,10 +335,9 @@ impl Frame {
     }
 
     fn stats(&mut self, stats: &QueueStats) {
-        // `unfinished` is the sum of the others.
-        let QueueStats { queued, delayed, leased, taken, dead, puts, delivered, .. } = *stats;
-        let rest = [dead, puts, delivered, stats.done, stats.maxsize];
-        for number in [queued, delayed, leased, taken].into_iter().chain(rest) {
+        let QueueStats { queued, delayed, leased, taken, unfinished, .. } = *stats;
+        let rest = [stats.dead, stats.puts, stats.delivered, stats.done, stats.maxsize];
+        for number in [queued, delayed, leased, taken, unfinished].into_iter().chain(rest) {
             self.u64(number);
         }
         self.u8(u8::from(stats.closed));

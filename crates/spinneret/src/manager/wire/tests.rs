@@ -294,6 +294,25 @@ fn a_count_beyond_the_frame_costs_no_memory() {
 }
 
 #[test]
+fn a_put_of_too_many_items_is_refused_however_small_they_are() {
+    let (queue, wait) = (Name::sought("q"), Wait::No);
+    for (count, taken) in [(MOST_PUT_ITEMS, true), (MOST_PUT_ITEMS + 1, false)] {
+        let plain = vec![Bytes::new(); count];
+        let special = vec![(Bytes::new(), PutOptions::new()); count];
+        for put in [
+            Request::Put { queue: queue.clone(), wait, items: plain },
+            Request::PutWith { queue: queue.clone(), wait, items: special },
+        ] {
+            // In memory it is no more than that beyond the frame's bytes.
+            assert!(put.overhead() <= (MOST_PUT_ITEMS + 1) * 128);
+            let (id, read) = read_request(content(Frame::request(7, &put))).unwrap();
+            assert_eq!((id, read.is_ok()), (7, taken), "the connection goes on");
+            assert!(taken || read.unwrap_err().to_string().contains("65536"));
+        }
+    }
+}
+
+#[test]
 fn a_large_item_is_sent_from_where_it_is() {
     let item = Bytes::from(vec![7; 100_000]);
     let put = Request::Put { queue: Name::sought("q"), wait: Wait::No, items: vec![item.clone()] };

@@ -132,7 +132,7 @@ impl<'a> Ending<'a> {
 }
 
 /// Reads bytes as each of the messages; for the fuzz target `messages`.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn read_anything(bytes: &[u8]) {
     if let Some(job) = JobMessage::read(bytes) {
         let mut out = Vec::new();

@@ -22,7 +22,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use self::message::read_anything;
 pub(crate) use self::serve::serve;
 

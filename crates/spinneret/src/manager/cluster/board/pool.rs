@@ -9,6 +9,10 @@ use bytes::Bytes;
 
 use super::{Event, HEAD, Order, TaskError, TaskKey, Terms, weight, worker::Worker};
 
+/// Bytes of events that a pool has yet to hear above which its jobs wait. Those that workers have by
+/// then may still end.
+const MOST_UNHEARD: usize = 64 << 20;
+
 /// A job of a pool. Its pool has it until its outcome is there, so it can be given out again.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -33,7 +37,10 @@ pub(super) struct Pool {
     pub terms: Terms,
     pub jobs: HashMap<u64, Job>,
     lanes: HashMap<TaskKey, Lane>,
-    pub events: VecDeque<Event>,
+    /// What it has yet to hear.
+    events: VecDeque<Event>,
+    /// The bytes of that.
+    unheard: usize,
     /// The number of slots that it last heard of.
     pub slots_told: Option<u32>,
 }
@@ -45,6 +52,7 @@ impl Pool {
             jobs: HashMap::new(),
             lanes: HashMap::new(),
             events: VecDeque::new(),
+            unheard: 0,
             slots_told: None,
         }
     }
@@ -60,9 +68,15 @@ impl Pool {
         self.jobs.insert(id, Job { task, args, deaths: 0, lease: None });
     }
 
-    /// Whether jobs wait.
+    /// Whether jobs wait, and may be given out.
     pub fn is_hungry(&self) -> bool {
-        !self.lanes.is_empty()
+        !self.lanes.is_empty() && self.unheard <= MOST_UNHEARD
+    }
+
+    /// Notes something for it to hear.
+    pub fn tell(&mut self, event: Event) {
+        self.unheard += size(&event);
+        self.events.push_back(event);
     }
 
     /// The first job that waits, of these tasks.
@@ -101,12 +115,12 @@ impl Pool {
         self.leave_lane(&task, id);
     }
 
-    /// Books that a job waits again.
-    pub fn requeue(&mut self, id: u64) {
+    /// Books that a job waits again. `stranded` if no worker knows its task any more.
+    pub fn requeue(&mut self, id: u64, stranded: Option<Instant>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.lease = None;
-        // A worker had it, so it is known; when that one went, all lanes are looked at anyway.
-        self.lanes.entry(job.task.clone()).or_default().ids.insert(id);
+        let lane = self.lanes.entry(job.task.clone());
+        lane.or_insert_with(|| Lane { stranded, ..Lane::default() }).ids.insert(id);
     }
 
     /// Forgets a job; `false` if there is none of this number.
@@ -151,7 +165,7 @@ impl Pool {
         let lane = self.lanes.remove(task).unwrap_or_default();
         for id in lane.ids {
             self.jobs.remove(&id);
-            self.events.push_back(Event::Ended(id, Err(error.clone())));
+            self.tell(Event::Ended(id, Err(error.clone())));
         }
     }
 
@@ -159,19 +173,22 @@ impl Pool {
     pub fn news(&mut self, max_bytes: usize) -> (Vec<Event>, bool) {
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(event) = self.events.front() {
-            bytes += HEAD + size(event);
+            let size = size(event);
+            bytes += size;
             if bytes > max_bytes && !events.is_empty() {
                 break;
             }
+            self.unheard -= size;
             events.extend(self.events.pop_front());
         }
         (events, !self.events.is_empty())
     }
 }
 
+/// About how many bytes an event takes.
 fn size(event: &Event) -> usize {
     match event {
-        Event::Ended(_, outcome) => weight(outcome),
-        _ => 0,
+        Event::Ended(_, outcome) => HEAD + weight(outcome),
+        _ => HEAD,
     }
 }

@@ -14,7 +14,9 @@ use super::{
 use crate::manager::{error::ManagerError, runtime::block_on};
 
 /// A lock whose holders can wait until another says that something has changed: Python's
-/// `Condition` of a manager.
+/// `Condition` of a manager, made by [`Client::new_condition`](crate::manager::Client::new_condition)
+/// or, of a lock that is there,
+/// [`new_condition_with`](crate::manager::Client::new_condition_with).
 ///
 /// ```
 /// use spinneret::manager::{AuthKey, Client, Manager};

@@ -106,6 +106,23 @@ impl Client {
             self.made("Condition", vec![]).await.map(Into::into)
         }
 
+        /// A new condition with a lock that is there already: that of a [`Lock`] or [`RLock`] of
+        /// this client's manager, by its `as_proxy()`. Several conditions may share one.
+        ///
+        /// Locking the condition locks it, and waiting unlocks it meanwhile. A guard of the lock
+        /// itself excludes those of the condition as any other does.
+        ///
+        /// Servers of Python know their locks by the address, so connect to exactly the one that
+        /// they have. One of Python 3 calls the lock over connections to itself: its process needs
+        /// the manager's `authkey`, and it can wait and notify with a `Lock` only.
+        ///
+        /// # Errors
+        /// A `TypeError` in [`ManagerError::Remote`] if it is no lock (Python finds that out when it
+        /// is used); others if the manager cannot be asked.
+        new_condition_with / new_condition_with_async(self, lock: &Proxy) -> Condition {
+            self.made("Condition", vec![lock.to_value()]).await.map(Into::into)
+        }
+
         /// A new event, which is not set.
         ///
         /// # Errors

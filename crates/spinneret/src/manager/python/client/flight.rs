@@ -84,9 +84,14 @@ async fn give_back(server: Arc<Server>, mut connection: Connection, ident: Arc<s
     let Ok(answer) = connection.answer().await else {
         return;
     };
-    let Ok(Answer::Value(taken)) = server.read(&answer) else {
+    let taken = match server.read(&answer) {
+        Ok(Answer::Value(taken)) => taken,
+        Err(error @ ManagerError::UnreadableAnswer { .. }) => {
+            tracing::warn!(%error, "lost what a call took that was given up");
+            return server.give_back(connection);
+        }
         // It took nothing.
-        return server.give_back(connection);
+        _ => return server.give_back(connection),
     };
     let calls = match undo {
         // In this order, so that nobody who joins the queue sees it done in between.

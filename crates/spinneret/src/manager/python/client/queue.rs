@@ -45,9 +45,6 @@ pub(crate) struct Queues {
 struct Taken {
     queue: Name,
     payload: Bytes,
-    /// Whether others came with it. One that came alone and cannot be read is in the caller's
-    /// error; one of several would be lost.
-    in_company: bool,
 }
 
 impl Queues {
@@ -154,6 +151,8 @@ impl Queues {
                 Ok(item) => batch.items.push(payload(&item)?),
                 Err(error) if error.raised(&ExceptionKind::QueueEmpty) => break Reply::Empty,
                 Err(error) if error.raised(&ExceptionKind::QueueShutDown) => break Reply::Closed,
+                // It has an item, perhaps. What came before that goes back.
+                Err(error @ ManagerError::UnreadableAnswer { .. }) => return Err(error),
                 Err(error) if batch.items.is_empty() => return Err(error),
                 // What was given before is worth more than the news, which will come again.
                 Err(_) => break Reply::Empty,
@@ -163,14 +162,10 @@ impl Queues {
         if batch.items.is_empty() {
             return Ok(end);
         }
-        let in_company = batch.items.len() > 1;
         let mut taken = self.taken.lock();
         let given = std::mem::take(&mut batch.items).into_iter().map(|payload| {
             let lease = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-            taken.insert(
-                lease,
-                Taken { queue: queue.clone(), payload: payload.clone(), in_company },
-            );
+            taken.insert(lease, Taken { queue: queue.clone(), payload: payload.clone() });
             Delivery { lease, deliveries: 1, payload }
         });
         let given = given.collect();
@@ -213,13 +208,11 @@ impl Queues {
     fn settle(self: &Arc<Self>, leases: &[u64], how: &Settle) {
         let mut taken = self.taken.lock();
         let taken: Vec<Taken> = leases.iter().filter_map(|id| taken.remove(id)).collect();
-        let back = |item: &Taken| match how {
-            Settle::Release | Settle::Return { .. } => true,
-            Settle::Fail { .. } => item.in_company,
-            _ => false,
-        };
-        for Taken { queue, payload, .. } in taken.into_iter().filter(back) {
-            self.put_back(queue, vec![payload]);
+        // There are no dead letters.
+        if matches!(how, Settle::Release | Settle::Return { .. } | Settle::Fail { .. }) {
+            for Taken { queue, payload } in taken {
+                self.put_back(queue, vec![payload]);
+            }
         }
     }
 

@@ -202,8 +202,9 @@ impl Server {
 
     /// What a call gave.
     pub fn read(self: &Arc<Self>, answer: &Bytes) -> Result<Answer, ManagerError> {
-        let answer = Value::read(answer, &limits())
-            .map_err(|error| odd(&format!("its answer cannot be read: {error}")))?;
+        let answer = Value::read(answer, &limits()).map_err(|error| {
+            ManagerError::UnreadableAnswer { answer: answer.clone(), reason: error.to_string() }
+        })?;
         let mut parts = answer.items().into_iter().flatten();
         let (Some(kind), Some(result)) = (parts.next(), parts.next()) else {
             return Err(odd("its answer has not two parts"));

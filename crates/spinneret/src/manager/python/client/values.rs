@@ -33,6 +33,8 @@ pub(crate) fn from_value<T: DeserializeOwned>(
 ) -> Result<T, ManagerError> {
     spinneret_pickle::from_value(value).map_err(|error| ManagerError::UndecodableValue {
         name: method.into(),
+        // What was read can be written, if there is the memory.
+        bytes: value.write(Dialect::Python38).unwrap_or_default().into(),
         type_name: type_name::<T>(),
         reason: error.to_string(),
     })

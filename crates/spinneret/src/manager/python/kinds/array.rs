@@ -11,6 +11,7 @@ use spinneret_pickle::{
 use super::{
     elements::Element,
     errors::{index_error, type_error, value_error},
+    iterator::iterate,
     open, places, whole,
 };
 use crate::manager::python::{
@@ -155,7 +156,7 @@ fn initial(element: Element, source: &Value, dialect: Dialect) -> Result<Vec<Val
                 value_error(format!("{kind} length not a multiple of item size"))
             })
         }
-        None => semantics::iterate(source.as_ref(), dialect)?
+        None => iterate(source.as_ref(), dialect)?
             .iter()
             .map(|item| element.convert(item, dialect))
             .collect(),

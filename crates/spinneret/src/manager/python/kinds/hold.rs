@@ -110,6 +110,8 @@ impl Resource for Hold {
 pub(super) struct Permits {
     /// How many there were at first.
     initial: u64,
+    /// Whether there are never more than that.
+    bounded: bool,
     /// How many are there to be had.
     left: u64,
     /// Who has how many of the first ones, who came first in front. Together that is `initial -
@@ -122,8 +124,8 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    pub fn new(initial: u64) -> Self {
-        Self { initial, left: initial, holders: Vec::new(), orphaned: 0 }
+    pub fn new(initial: u64, bounded: bool) -> Self {
+        Self { initial, bounded, left: initial, holders: Vec::new(), orphaned: 0 }
     }
 
     pub fn initial(&self) -> u64 {
@@ -143,10 +145,15 @@ impl Permits {
     /// the caller must be acting.
     pub fn release(&mut self, owner: Owner, permits: u64) {
         let missing = self.initial.saturating_sub(self.left);
-        let mut returned = permits.min(missing);
+        let returned = permits.min(missing);
         let late = (permits - returned).min(self.orphaned);
         self.orphaned -= late;
         self.left = self.left.saturating_add(permits - late);
+        self.take_from_holders(owner, returned);
+    }
+
+    /// Books that so many permits are out no more, of those who are missing some.
+    fn take_from_holders(&mut self, owner: Owner, mut returned: u64) {
         while returned > 0 {
             let own = self.holders.iter().position(|&(holder, _)| holder == owner);
             // Missing permits are somebody's, so that somebody is there.
@@ -189,7 +196,15 @@ impl Resource for Permits {
     }
 
     fn revoke(&mut self, owner: Owner) {
-        self.release(owner, 1);
+        // Another may have released it for the claimant, and a third one may have it now. In a bounded
+        // semaphore the claimant had that release, and has nothing to give back; in one that counts
+        // events it was an event more.
+        if self.bounded && self.holders.iter().all(|&(holder, _)| holder != owner) {
+            return;
+        }
+        let missing = self.initial.saturating_sub(self.left);
+        self.left = self.left.saturating_add(1);
+        self.take_from_holders(owner, missing.min(1));
     }
 }
 
@@ -280,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_dead_holder_s_permits_are_there_again() {
-        let mut permits = Permits::new(3);
+        let mut permits = Permits::new(3, false);
         assert!(permits.grant(ANN) && permits.grant(ANN) && permits.grant(BEN));
         assert!(!permits.grant(CAT));
         permits.owner_gone(ANN);
@@ -291,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_permit_released_by_another_is_given_back_once() {
-        let mut permits = Permits::new(2);
+        let mut permits = Permits::new(2, false);
         permits.grant(ANN);
         permits.release(BEN, 1);
         assert_eq!((permits.left(), out(&permits)), (2, 0));
@@ -301,7 +316,7 @@ mod tests {
 
     #[test]
     fn permits_of_the_dead_are_not_released_twice() {
-        let mut permits = Permits::new(2);
+        let mut permits = Permits::new(2, false);
         permits.grant(ANN);
         permits.owner_gone(ANN);
         assert!(permits.can_release(1) && !permits.can_release(2));
@@ -311,8 +326,48 @@ mod tests {
     }
 
     #[test]
+    fn a_permit_that_was_never_seen_is_not_taken_from_who_has_it_now() {
+        let mut permits = Permits::new(1, true);
+        assert!(permits.grant(ANN));
+        assert!(permits.can_release(1));
+        permits.release(BEN, 1);
+        assert!(permits.grant(CAT));
+        permits.revoke(ANN);
+        assert!(!permits.grant(BEN), "there is one, and it is out");
+        assert!(permits.can_release(1), "by who has it");
+        permits.release(CAT, 1);
+        assert_eq!((permits.left(), out(&permits)), (1, 0));
+
+        // Before anybody else had it, too.
+        permits.grant(ANN);
+        permits.release(BEN, 1);
+        permits.revoke(ANN);
+        assert_eq!((permits.left(), out(&permits)), (1, 0));
+    }
+
+    #[test]
+    fn no_event_is_lost_that_somebody_was_given_and_never_saw() {
+        let mut permits = Permits::new(1, false);
+        permits.grant(BEN);
+        for waiter in [ANN, CAT] {
+            permits.release(BEN, 1);
+            assert!(permits.grant(waiter));
+        }
+        permits.revoke(ANN);
+        assert_eq!(permits.left(), 1);
+
+        // Nor taken for one that a death gave back already.
+        let mut permits = Permits::new(2, false);
+        assert!(permits.grant(ANN) && permits.grant(CAT));
+        permits.release(BEN, 1);
+        permits.owner_gone(CAT);
+        permits.revoke(ANN);
+        assert_eq!((permits.left(), out(&permits)), (3, 0));
+    }
+
+    #[test]
     fn a_death_makes_no_permits_of_a_semaphore_that_counts_events() {
-        let mut permits = Permits::new(0);
+        let mut permits = Permits::new(0, false);
         assert!(!permits.grant(ANN));
         permits.release(BEN, 2);
         assert!(permits.grant(ANN) && permits.grant(ANN) && !permits.grant(ANN));
@@ -322,7 +377,7 @@ mod tests {
 
     #[test]
     fn permits_held_are_those_missing_whatever_happens() {
-        let mut permits = Permits::new(3);
+        let mut permits = Permits::new(3, false);
         let mut dice = 12345_u64;
         let mut roll = |sides: u64| {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -330,8 +385,15 @@ mod tests {
         };
         for _ in 0..10_000 {
             let owner = roll(4);
-            match roll(5) {
+            match roll(6) {
                 0 | 1 => _ = permits.grant(owner),
+                5 => {
+                    if permits.grant(owner) {
+                        permits.release(roll(4), roll(2));
+                        permits.grant(roll(4));
+                        permits.revoke(owner);
+                    }
+                }
                 2 => permits.release(owner, 1),
                 3 => permits.release(owner, 1 + roll(3)),
                 _ => permits.owner_gone(owner),

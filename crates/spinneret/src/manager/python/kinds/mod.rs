@@ -29,8 +29,9 @@ use std::sync::Arc;
 use spinneret_pickle::{Dialect, Exception, Value};
 
 use self::{
-    array::Array, barrier::Barrier, condition::Condition, dict::Dict, event::Event, list::List,
-    lock::Lock, namespace::Namespace, semaphore::Semaphore, value::Boxed,
+    array::Array, barrier::Barrier, condition::Condition, dict::Dict, event::Event,
+    iterator::ValueIterator, list::List, lock::Lock, namespace::Namespace, semaphore::Semaphore,
+    value::Boxed,
 };
 use super::{
     object::{Call, Object},
@@ -53,6 +54,7 @@ pub(crate) fn create(typeid: &str, call: Call) -> Option<Result<Arc<dyn Object>,
         "Namespace" => Namespace::create(call).map(shared),
         "Value" => Boxed::create(call).map(shared),
         "Array" => Array::create(call).map(shared),
+        "Iterator" => ValueIterator::create(call).map(shared),
         _ => return None,
     })
 }

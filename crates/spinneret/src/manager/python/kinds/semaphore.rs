@@ -33,7 +33,7 @@ impl Semaphore {
         let value = value.map_or(Ok(1), |value| semantics::index(value.as_ref(), call.dialect))?;
         let permits =
             value.try_into().map_err(|_| value_error("semaphore initial value must be >= 0"))?;
-        Ok(Self { bounded, gate: Gate::new(Permits::new(permits)) })
+        Ok(Self { bounded, gate: Gate::new(Permits::new(permits, bounded)) })
     }
 
     fn acquire(self: Arc<Self>, call: Call) -> Result<Answer, Exception> {

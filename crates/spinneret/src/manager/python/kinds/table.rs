@@ -10,7 +10,10 @@ use spinneret_pickle::{
     semantics::{self, Key},
 };
 
-use super::errors::{key_error, type_error, value_error};
+use super::{
+    errors::{key_error, type_error, value_error},
+    iterator::iterate,
+};
 use crate::manager::python::objects::Objects;
 
 /// See the module.
@@ -133,7 +136,7 @@ impl Table {
             }
             _ => {}
         }
-        for (number, pair) in semantics::iterate(source, dialect)?.iter().enumerate() {
+        for (number, pair) in iterate(source, dialect)?.iter().enumerate() {
             let parts = semantics::iterate(pair.as_ref(), dialect).map_err(|_| {
                 type_error(format!(
                     "cannot convert dictionary update sequence element #{number} to a sequence"

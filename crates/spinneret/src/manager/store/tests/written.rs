@@ -57,9 +57,30 @@ fn an_end_that_could_not_be_written_gives_the_item_back_untried() {
     }
     let stats = store.stats();
     assert_eq!((stats.done, stats.taken, stats.dead), (1, 1, 0));
-    assert!(store.task_done(1) && !store.task_done(1));
+    assert_eq!((store.task_done(1), store.task_done(1)), (Some(1), None));
     store.task_done_ended(1, false);
     assert_eq!(store.stats().taken, 1);
+}
+
+#[test]
+fn what_was_reported_ahead_is_not_written_and_holds_until_its_item_has_ended() {
+    let mut store = durable(QueueOptions::new());
+    for item in ["a", "b"] {
+        let (_, offered) =
+            store.offer(&mut Batch::Plain([Bytes::from(item)].into()), Instant::now());
+        store.admit(offered, true);
+    }
+    store.take_changes();
+    assert_eq!((store.task_done(1), store.take_changes()), (Some(0), vec![]));
+    for written in [false, true] {
+        let held = leases(&take(&mut store, 1, 2));
+        let settled = store.settle(1, &held, &Settle::Taken, Instant::now());
+        assert!(store.take_changes().contains(&Change::Taken(1)), "of two, one is done already");
+        store.ended(settled, written);
+        let stats = store.stats();
+        let (taken, done) = if written { (1, 1) } else { (0, 0) };
+        assert_eq!((stats.taken, stats.done, stats.unfinished), (taken, done, 1));
+    }
 }
 
 #[test]

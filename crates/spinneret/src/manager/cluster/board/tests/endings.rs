@@ -174,6 +174,46 @@ fn a_worker_that_retires_ends_what_runs_and_gets_no_more() {
 }
 
 #[test]
+fn what_a_retired_worker_gives_back_fails_after_a_grace_if_nobody_else_knows_it() {
+    let mut game = Game::new();
+    game.enlist(ANNA, 1, &["f"]);
+    game.want(ANNA, 2);
+    game.submit(POOL, [1, 2]);
+    let given = game.fetch(ANNA);
+    game.begin(ANNA, given[0].0);
+    game.enlist(BERT, 1, &["g"]);
+    game.board.retire(ANNA, game.now);
+    game.board.take_alarm();
+    // Nothing waited then; this does, and what ANNA still runs may take hours.
+    game.now += GRACE;
+    game.report(ANNA, Report { returned: vec![given[1].0], ..Report::default() });
+    assert_eq!(game.board.take_alarm(), Some(game.now + GRACE));
+    assert_eq!(game.board.expire(game.now), Some(game.now + GRACE));
+    assert_eq!(game.board.expire(game.now + GRACE), None);
+    assert_eq!(game.ended(POOL), [(2, false)]);
+    game.done(ANNA, given[0].0);
+    assert_eq!(game.ended(POOL), [(1, true)]);
+    game.assert_empty();
+}
+
+#[test]
+fn what_a_retired_worker_could_not_finish_has_its_grace_too() {
+    let mut game = Game::with_terms(Terms { retries: 1, ..TERMS });
+    game.enlist(ANNA, 1, &["f"]);
+    game.submit(POOL, [1]);
+    let lease = game.fetch(ANNA)[0].0;
+    game.begin(ANNA, lease);
+    game.enlist(BERT, 1, &["g"]);
+    game.board.retire(ANNA, game.now);
+    game.end(ANNA, lease, Err(died()));
+    assert_eq!(game.board.expire(game.now), Some(game.now + GRACE));
+    // Without anybody who takes jobs it waits for the right one.
+    game.board.retire(BERT, game.now);
+    assert_eq!(game.board.expire(game.now + GRACE), None);
+    assert_eq!(game.ended(POOL), []);
+}
+
+#[test]
 fn pools_hear_how_many_slots_there_are() {
     let mut game = Game::new();
     let slots = |game: &mut Game| match game.board.listen(POOL, ALL) {
@@ -219,6 +259,37 @@ fn batches_are_bounded_and_the_rest_follows() {
         };
         assert_eq!(events.len(), expected);
     }
+}
+
+#[test]
+fn the_jobs_of_a_pool_that_does_not_listen_wait_until_it_does() {
+    const LARGE: usize = 20 << 20;
+    let mut game = Game::new();
+    assert!(game.board.open(OTHER, TERMS));
+    game.enlist(ANNA, 1, &["f"]);
+    game.submit(POOL, 1..=20);
+    let large = Bytes::from(vec![0; LARGE]);
+    let work = |game: &mut Game| {
+        let mut count = 0;
+        while let [(lease, _)] = game.fetch(ANNA)[..] {
+            game.end(ANNA, lease, Ok(large.clone()));
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(work(&mut game), 4, "up to 64 MiB, and what was given out by then");
+    assert_eq!(game.board.stats(game.now).queued, 16);
+    // Others are served.
+    game.submit(OTHER, [1, 2]);
+    assert_eq!(work(&mut game), 2);
+    let mut ended = Vec::new();
+    while ended.len() < 20 {
+        ended.extend(game.ended(POOL));
+        game.board.take_woken();
+        work(&mut game);
+    }
+    assert_eq!(ended, (1..=20).map(|id| (id, true)).collect::<Vec<_>>());
+    assert_eq!(game.ended(OTHER).len(), 1, "as many as go in one batch");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use spinneret_pickle::{
     Dialect, Exception, ExceptionKind, Value, ValueRef, View,
-    semantics::{self, equal, index, iterate},
+    semantics::{self, equal, index},
 };
 
 use super::{
     errors::{index_error, memory_error, overflow_error, type_error, value_error},
+    iterator::iterate,
     open,
     places::{clamped, place},
     whole,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use spinneret_pickle::{
     Dialect, Exception, Value, View,
-    semantics::{self, Span, index, iterate},
+    semantics::{self, Span, index},
 };
 
 use super::kept;
@@ -12,6 +12,7 @@ use crate::manager::python::{
     args::Args,
     kinds::{
         errors::{index_error, type_error, value_error},
+        iterator::iterate,
         places::{clamped, place},
     },
     objects::Objects,

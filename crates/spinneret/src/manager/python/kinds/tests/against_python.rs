@@ -1,25 +1,13 @@
 //! Random calls of containers, compared with what Python's own do.
 
-use std::{env, fs, path::PathBuf, process::Command};
-
 use spinneret_pickle::{Dialect, Limits, Value, ValueRef, View, semantics};
+use spinneret_test_pythons::{self as pythons, Python};
 
 use super::{World, raised, written};
 use crate::manager::python::{args::Args, object::Answer};
 
 /// Objects for each Python, and calls on each of them.
 const SCALE: [&str; 2] = ["400", "25"];
-
-fn python(version: &str) -> Option<PathBuf> {
-    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let versions = fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let found = versions
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{version}.")))
-        .map(|entry| entry.path().join("bin/python"));
-    found.chain([format!("python{version}").into()]).find(|path| {
-        Command::new(path).args(["-c", ""]).output().is_ok_and(|output| output.status.success())
-    })
-}
 
 fn tuple<const N: usize>(value: ValueRef<'_>) -> [ValueRef<'_>; N] {
     value.items().unwrap().collect::<Vec<_>>().try_into().unwrap()
@@ -35,10 +23,10 @@ fn args(positional: ValueRef<'_>, keywords: ValueRef<'_>) -> Args {
 }
 
 /// Replays what a Python did with its own containers.
-fn replay(path: &PathBuf, seed: &str) {
+fn replay(python: &Python, seed: &str) {
     let script =
         concat!(env!("CARGO_MANIFEST_DIR"), "/src/manager/python/kinds/tests/containers.py");
-    let output = Command::new(path).arg("-B").arg(script).arg(seed).args(SCALE).output().unwrap();
+    let output = python.command().arg("-B").arg(script).arg(seed).args(SCALE).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let dialect = Dialect::of(&output.stdout);
     let answer = Value::read(&output.stdout.into(), &Limits::default()).unwrap();
@@ -101,18 +89,16 @@ fn alike(ours: &str, pythons: &str) -> bool {
 
 #[test]
 fn containers_do_what_those_of_python_3_do() {
-    let path = ["3.13", "3.12", "3.11"].into_iter().find_map(python);
-    let path = path.unwrap_or_else(|| "python3".into());
-    replay(&path, "1");
-    replay(&path, "2");
+    replay(pythons::newest(), "1");
+    replay(pythons::newest(), "2");
 }
 
 #[test]
 fn containers_do_what_those_of_python_2_do() {
-    let Some(path) = python("2.7") else {
+    let Some(python) = Python::find((2, 7)) else {
         println!("skipped: there is no Python 2.7 on this machine");
         return;
     };
-    replay(&path, "1");
-    replay(&path, "2");
+    replay(python, "1");
+    replay(python, "2");
 }

@@ -1,5 +1,6 @@
 //! The command line. Its names and forms are a contract: scripts rely on them.
 
+mod address;
 mod manager;
 mod queue;
 mod tls;
@@ -12,7 +13,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use spinneret_crawler::address::Scope;
 use spinneret_crawler::worker::Role;
 
-pub use manager::{LocalAddress, ManagerArgs};
+pub use address::{LocalAddress, host_port};
+pub use manager::ManagerArgs;
 pub use queue::{DeadArgs, PutHow, QueueAction, QueueArgs};
 pub use tls::{ConnectArgs, KeyArgs, ServeTlsArgs};
 
@@ -74,6 +76,7 @@ Examples:
   spinneret crawl https://example.org/docs/ --scope prefix --depth 3 -o docs
   spinneret crawl http://127.0.0.1:8080 --allow-private --delay 0 --json
   spinneret crawl https://example.org --listen 0.0.0.0:8001 --authkey-file key
+  spinneret crawl https://example.org --dashboard 9000
 
 Images land in DIR/images/HOST/..., with a line each in DIR/images.jsonl (url,
 page, path, sha256, bytes, content_type, width, height, fetched_at). What failed
@@ -133,18 +136,22 @@ pub struct CommonArgs {
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
     /// Fetches under way at once in each worker.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive::<usize>)]
     pub concurrency: usize,
     /// Go on with the crawl that DIR holds.
     #[arg(long)]
     pub resume: bool,
     /// Let workers from elsewhere join at ADDR, such as 0.0.0.0:8001.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = host_port)]
     pub listen: Option<String>,
     #[command(flatten)]
     pub key: KeyArgs,
     #[command(flatten)]
     pub tls: ServeTlsArgs,
+    /// Show the crawl, its queues and its workers at ADDR, for browsers and Prometheus, to whoever
+    /// reaches it. A port alone is on this machine.
+    #[arg(long, value_name = "ADDR")]
+    pub dashboard: Option<LocalAddress>,
     /// Pause between two requests to a host, in seconds [default: 0.25, and none for private hosts].
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub delay: Option<Duration>,
@@ -161,13 +168,13 @@ pub struct CommonArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "contact")]
     pub user_agent: Option<String>,
     /// Longest time for one answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = some_time)]
     pub timeout: Duration,
     /// Longest silence of a server within an answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = some_time)]
     pub read_timeout: Duration,
     /// Tries for an address whose failure may pass (time-outs, broken connections, HTTP 5xx, 429).
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = positive::<u32>)]
     pub attempts: u32,
     /// Largest image in bytes; K, M and G are understood.
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
@@ -204,12 +211,13 @@ machine has it, else to DIR.";
 #[command(after_help = WORKER_EXAMPLES)]
 pub struct WorkerArgs {
     /// Where the crawl or the manager listens, as HOST:PORT.
+    #[arg(value_parser = host_port)]
     pub address: String,
     /// Read pages for links, download images, or both.
     #[arg(long, default_value = "both", value_name = "ROLE", value_parser = one_of::<Role>(["links", "images", "both"]))]
     pub role: Role,
     /// Fetches under way at once.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive::<usize>)]
     pub concurrency: usize,
     /// Folder for images.
     #[arg(short, long, value_name = "DIR")]
@@ -224,7 +232,7 @@ pub struct DemoArgs {
     #[arg(short, long, value_name = "DIR", default_value = "spinneret-demo")]
     pub output: PathBuf,
     /// Only serve the site, at ADDR, for a look with a browser.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = host_port)]
     pub serve: Option<String>,
     /// Print the summary as one JSON object on the last line.
     #[arg(long)]
@@ -248,6 +256,25 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// Seconds to wait for something.
+fn some_time(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| if time.is_zero() { Err(TOO_FEW.to_owned()) } else { Ok(time) })
+}
+
+/// Said of limits that would let nothing happen.
+const TOO_FEW: &str = "must be more than 0";
+
+fn positive<T>(text: &str) -> Result<T, String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display> + Default + PartialEq,
+{
+    match text.parse() {
+        Ok(number) if number == T::default() => Err(TOO_FEW.to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn bytes(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1 << 10),
@@ -257,7 +284,11 @@ fn bytes(text: &str) -> Result<u64, String> {
     };
     let number: u64 =
         digits.parse().map_err(|_| "not a number of bytes, such as 64M".to_owned())?;
-    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+    match number.checked_mul(unit) {
+        Some(0) => Err(TOO_FEW.to_owned()),
+        Some(bytes) => Ok(bytes),
+        None => Err("too large".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -283,11 +314,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_would_let_nothing_happen_are_refused() {
+        for refused in [positive::<usize>("0").err(), some_time("0.0").err(), bytes("0K").err()] {
+            assert_eq!(refused.as_deref(), Some(TOO_FEW));
+        }
+        assert_eq!((positive::<u32>("1"), bytes("1")), (Ok(1), Ok(1)));
+        assert!(positive::<u32>("-1").is_err() && positive::<usize>("many").is_err());
+    }
+
+    #[test]
     fn sizes_and_seconds_are_understood() {
         assert_eq!(bytes("12"), Ok(12));
         assert_eq!(bytes("2M"), Ok(2 << 20));
         assert!(bytes("x").is_err() && bytes("99999999999G").is_err() && bytes("").is_err());
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         assert!(seconds("-1").is_err() && seconds("nan").is_err());
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
     }
 }

@@ -10,6 +10,7 @@ mod numbers;
 mod out;
 mod progress;
 
+use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -48,16 +49,26 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("SPINNERET_LOG").unwrap_or_else(|_| {
         EnvFilter::new(if args.verbose { "spinneret=debug,info" } else { "warn" })
     });
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    log.with_ansi(stderr().is_terminal()).init();
     match run(args.command) {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) if error.is::<out::Closed>() => ExitCode::from(Exit::Done as u8),
         Err(error) => {
-            out::say(format_args!("error: {error:#}"));
+            out::say(format_args!("error: {}", explain(&error)));
             let usage = error.downcast_ref::<UsageError>().is_some();
             ExitCode::from(if usage { Exit::Usage } else { Exit::Refused } as u8)
         }
     }
+}
+
+/// What went wrong and why, but for causes that are part of what is said already.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match &*said {
+        "" => cause,
+        told if told.contains(&cause) => said,
+        told => format!("{told}: {cause}"),
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {

@@ -28,7 +28,7 @@ pub struct Rate {
 
 impl Rate {
     /// Pages and images a second, of late.
-    fn update(&mut self, now: Instant, pages: u64, images: u64) -> (f64, f64) {
+    pub fn update(&mut self, now: Instant, pages: u64, images: u64) -> (f64, f64) {
         self.samples.push_back((now, pages, images));
         while self.samples.front().is_some_and(|(at, ..)| now - *at > RATE_OVER) {
             self.samples.pop_front();

@@ -8,14 +8,10 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use common::handmade::{Handmade, Page};
+use common::handmade::{Handmade, PIXEL, Page};
 use common::program::files_below;
 use common::{Nest, Site, assert_crawled, failures, images};
 use tokio::net::TcpSocket;
-
-/// The smallest image that there is: a GIF of one pixel.
-const PIXEL: &[u8] =
-    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 const HTML: &str = "text/html";
 
@@ -277,6 +273,20 @@ fn wrong_usage_is_told_from_failure() {
         &["manager", "--register", "tasks:maxsize=lots"],
         &["worker", "127.0.0.1:9", "--role", "boss"],
         &["queue", "127.0.0.1:9", "tasks", "steal"],
+        // None of these would ever do anything.
+        &["crawl", "http://a.org", "--concurrency", "0"],
+        &["crawl", "http://a.org", "--attempts", "0"],
+        &["crawl", "http://a.org", "--timeout", "0"],
+        &["crawl", "http://a.org", "--max-image", "0"],
+        &["worker", "127.0.0.1:9", "--concurrency", "0"],
+        // And these are no addresses.
+        &["crawl", "http://a.org", "--listen", "8001"],
+        &["manager", "--listen", "127.0.0.1"],
+        &["worker", "one"],
+        &["queue", "one:http", "tasks"],
+        &["demo", "--serve", "8000"],
+        // Which of the two is meant?
+        &["manager", "--listen", "127.0.0.1:0", "--register", "a", "--register", "a:maxsize=1"],
     ] {
         let wrong = nest.run(args).expect(2);
         assert!(!wrong.stderr.is_empty() && wrong.stdout.is_empty(), "{args:?}");

@@ -8,12 +8,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use common::handmade::{Handmade, Page};
+use common::handmade::{Handmade, PIXEL, Page};
 use common::{Nest, assert_crawled};
-
-/// The smallest image that there is: a GIF of one pixel.
-const PIXEL: &[u8] =
-    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 /// Pages that are found quickly, each with more links than fit into one write of the crawl's
 /// journal: what has ended must not get there before the lists have it.

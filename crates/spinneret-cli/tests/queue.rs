@@ -71,6 +71,19 @@ fn a_queue_by_itself_is_shown_in_numbers() {
 }
 
 #[test]
+fn an_action_without_a_queue_is_refused() {
+    let office = Office::open(&["tasks"]);
+    for action in [&["put", "one"][..], &["get"], &["len"], &["dead", "--drop"]] {
+        let args = ["queue", "--authkey-file", &office.key, &office.address];
+        let wrong = office.nest.run(&[&args[..], action].concat()).expect(2);
+        assert!(wrong.stderr.contains("NAME") && wrong.stdout.is_empty(), "{}", wrong.stderr);
+        let help = office.nest.run(&["queue", &office.address, "tasks", action[0], "--help"]);
+        let usage = format!("spinneret queue <ADDRESS> <NAME> {}", action[0]);
+        assert!(help.expect(0).stdout.contains(&usage));
+    }
+}
+
+#[test]
 fn what_waits_is_shown_and_stays() {
     let office = Office::open(&["tasks"]);
     let numbers: Vec<String> = (0..15).map(|number| number.to_string()).collect();

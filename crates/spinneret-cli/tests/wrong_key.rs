@@ -191,6 +191,21 @@ fn an_address_in_use_is_refused() {
 }
 
 #[test]
+fn a_cause_is_said_once_and_in_plain_text() {
+    let nest = Nest::new();
+    let missing = ["manager", "--listen", "127.0.0.1:0", "--authkey-file", "nowhere"];
+    let refused = nest.run(&missing).expect(3);
+    assert_eq!(refused.stderr.matches("No such file").count(), 1, "{}", refused.stderr);
+    // Standard error is no terminal here: no colours.
+    let key = nest.write("key", "any");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let warned = nest.run(&["queue", &free, "tasks", "--authkey-file", &key]).expect(3);
+    assert!(warned.stderr.contains("chmod 600"), "{}", warned.stderr);
+    assert!(!warned.stderr.contains('\x1b'), "{:?}", warned.stderr);
+}
+
+#[test]
 fn nobody_at_an_address_is_said() {
     let nest = Nest::new();
     let key = nest.write("key", "any");

@@ -8,15 +8,18 @@ use std::time::Instant;
 use spinneret_crawler::address::Address;
 use spinneret_crawler::{charset, extract};
 
+const USAGE: &str = "usage: extract_throughput FOLDER [ROUNDS]";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args_os().skip(1);
-    let folder = PathBuf::from(args.next().ok_or("usage: extract_throughput FOLDER [ROUNDS]")?);
+    let folder = PathBuf::from(args.next().ok_or(USAGE)?);
     let rounds = match args.next() {
-        Some(text) => text.to_string_lossy().parse()?,
+        Some(text) => text.to_string_lossy().parse().map_err(|_| USAGE)?,
         None => 3,
     };
     let mut pages = Vec::new();
-    load(&folder, &folder, &mut pages)?;
+    load(&folder, &folder, &mut pages)
+        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     let bytes: usize = pages.iter().map(|(_, body)| body.len()).sum();
     let megabytes = bytes as f64 / 1e6;
     println!("{} pages, {megabytes:.1} MB", pages.len());

@@ -10,7 +10,8 @@ use spinneret_crawler::frontier::{Frontier, FrontierOptions};
 use spinneret_crawler::job::Kind;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let wanted: u64 = std::env::args().nth(1).map_or(Ok(4_000_000), |text| text.parse())?;
+    let wanted = std::env::args().nth(1).map_or(Ok(4_000_000), |text| text.parse::<u64>());
+    let wanted = wanted.map_err(|_| "usage: frontier_memory [ADDRESSES]")?;
     let folder = tempfile::tempdir()?;
     let options = FrontierOptions {
         max_depth: None,

@@ -1,13 +1,12 @@
 //! The arguments of `spinneret manager`.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use spinneret::manager::QueueOptions;
 
-use super::{DEFAULT_ADDRESS, KeyArgs, ServeTlsArgs, seconds};
+use super::{DEFAULT_ADDRESS, KeyArgs, LocalAddress, ServeTlsArgs, host_port, seconds};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +33,7 @@ and on this machine alone, it makes one in a file that only you can read, where
 #[command(after_help = EXAMPLES)]
 pub struct ManagerArgs {
     /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, value_parser = host_port)]
     pub listen: String,
     /// A queue to serve. `maxsize=N` bounds it: a put to a full queue waits. An item whose delivery
     /// failed `max_deliveries=N` times (5; 0: no limit) becomes a dead letter; before, it waits for
@@ -115,39 +114,6 @@ fn number<T: FromStr<Err = std::num::ParseIntError>>(part: &str, value: &str) ->
         .map_err(|error| format!("{part:?}: {value:?} is not a whole number that fits: {error}"))
 }
 
-/// Where to listen for this machine alone, unless a host is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalAddress(String);
-
-impl LocalAddress {
-    /// `HOST:PORT`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for LocalAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (host, port) = match text.rsplit_once(':') {
-            Some(("", port)) => ("127.0.0.1", port),
-            Some((host, port)) => (host, port),
-            None => ("127.0.0.1", text),
-        };
-        match port.parse::<u16>() {
-            Ok(port) => Ok(Self(format!("{host}:{port}"))),
-            Err(_) => Err("not PORT (on this machine alone) or HOST:PORT".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for LocalAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,16 +138,5 @@ mod tests {
         assert!(wrong("tasks:backoff=soon").contains("seconds"));
         assert!(wrong("tasks:size=5").contains("maxsize=N"));
         assert!(wrong(":maxsize=5").contains("name"));
-    }
-
-    #[test]
-    fn a_bare_port_is_on_this_machine_alone() {
-        let parse = |text: &str| text.parse::<LocalAddress>().map(|address| address.0);
-        assert_eq!(parse("9000").as_deref(), Ok("127.0.0.1:9000"));
-        assert_eq!(parse(":9000").as_deref(), Ok("127.0.0.1:9000"));
-        assert_eq!(parse("0.0.0.0:9000").as_deref(), Ok("0.0.0.0:9000"));
-        assert_eq!(parse("[::1]:0").as_deref(), Ok("[::1]:0"));
-        assert!(parse("localhost").unwrap_err().contains("HOST:PORT"));
-        assert!(parse("127.0.0.1:99999").is_err() && parse("").is_err());
     }
 }

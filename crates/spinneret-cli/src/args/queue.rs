@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use spinneret::manager::PutOptions;
 
-use super::{ConnectArgs, seconds};
+use super::{ConnectArgs, host_port, seconds};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +31,7 @@ objects become {\"repr\": \"...\"}, as Python would print them.";
 #[command(after_help = EXAMPLES)]
 pub struct QueueArgs {
     /// Where the manager listens, as HOST:PORT.
+    #[arg(value_parser = host_port)]
     pub address: String,
     /// The queue. Without one, all queues are listed.
     pub name: Option<String>,
@@ -43,9 +44,11 @@ pub struct QueueArgs {
     pub connect: ConnectArgs,
 }
 
+// Clap leaves the name out of an action's usage, since there may be none without an action.
 #[derive(Debug, Subcommand)]
 pub enum QueueAction {
     /// Put items, each a text; without any, the lines of standard input.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> put [OPTIONS] [ITEMS]...")]
     Put {
         /// The items.
         items: Vec<String>,
@@ -53,6 +56,7 @@ pub enum QueueAction {
         how: PutHow,
     },
     /// Get items and print one a line. An empty queue prints nothing.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> get [OPTIONS]")]
     Get {
         /// How many at most.
         #[arg(long, value_name = "N", default_value_t = 1)]
@@ -62,16 +66,20 @@ pub enum QueueAction {
         timeout: Duration,
     },
     /// Print the items that come next, one a line, and leave them where they are.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> peek [OPTIONS]")]
     Peek {
         /// How many at most.
         #[arg(long, value_name = "N", default_value_t = 10)]
         max: usize,
     },
     /// Print how many items wait.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> len [OPTIONS]")]
     Len,
     /// Print the queue in numbers, as is done without an action.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> stats [OPTIONS]")]
     Stats,
     /// Print the dead letters: deliveries, reason and item, separated by tabs.
+    #[command(override_usage = "spinneret queue <ADDRESS> <NAME> dead [OPTIONS]")]
     Dead(DeadArgs),
 }
 

@@ -1,15 +1,20 @@
 //! `spinneret crawl` and `spinneret download`.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
+use spinneret::manager::Manager;
 use spinneret_crawler::address::{Address, Scope};
-use spinneret_crawler::crawl::{self, CrawlOptions, Ended, Source};
+use spinneret_crawler::crawl::{self, CrawlOptions, Ended, Observer, Progress, Source};
 use spinneret_crawler::fetch;
 use spinneret_crawler::report::Summary;
+use tokio::sync::watch;
 
 use crate::args::{CommonArgs, CrawlArgs, DownloadArgs, Format};
-use crate::progress::Display;
+use crate::dashboard::{Dashboard, Figures};
+use crate::progress::{Display, Rate};
 use crate::{Exit, UsageError, connect, key, list, out};
 
 /// Saves every image of sites.
@@ -74,10 +79,15 @@ fn options(args: &CommonArgs) -> anyhow::Result<CrawlOptions> {
 async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow::Result<Exit> {
     let interrupts = super::interrupts().context("cannot watch for Ctrl-C")?;
     let output = options.output.clone();
+    // Before anything is changed: its address may be in use.
+    let dashboard = match &args.dashboard {
+        Some(address) => Some(Dashboard::bind(address).await?),
+        None => None,
+    };
     super::demo::disown(&output)?;
-    let mut display = Display::new();
-    let ended = crawl::run(options, source, interrupts, &mut display).await;
-    display.finish();
+    let mut shown = Shown::new(dashboard);
+    let ended = crawl::run(options, source, interrupts, &mut shown).await;
+    shown.display.finish();
     match ended? {
         Ended::Interrupted(summary) => {
             print_summary(&summary, &output, args.json)?;
@@ -89,6 +99,46 @@ async fn run(options: CrawlOptions, source: Source, args: &CommonArgs) -> anyhow
             let failed = args.strict && summary.strict_failures() > 0;
             Ok(if failed { Exit::Failures } else { Exit::Done })
         }
+    }
+}
+
+/// Shows a crawl on standard error and, if there is one, on a dashboard.
+struct Shown {
+    display: Display,
+    /// Until the crawl has a manager to tell of.
+    dashboard: Option<Dashboard>,
+    figures: watch::Sender<Figures>,
+    rate: Rate,
+}
+
+impl Shown {
+    fn new(dashboard: Option<Dashboard>) -> Self {
+        let (figures, rate) = (watch::Sender::default(), Rate::default());
+        Self { display: Display::new(), dashboard, figures, rate }
+    }
+}
+
+impl Observer for Shown {
+    fn started(&mut self, manager: &Arc<Manager>) {
+        if let Some(dashboard) = self.dashboard.take() {
+            dashboard.notices().for_each(|notice| self.display.notice(&notice));
+            tokio::spawn(dashboard.serve(Arc::clone(manager), Some(self.figures.subscribe())));
+        }
+    }
+
+    fn listening(&mut self, address: &str) {
+        self.display.listening(address);
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.display.progress(progress);
+        let Summary { pages, images_saved, .. } = progress.summary;
+        let rates = self.rate.update(Instant::now(), pages, images_saved);
+        self.figures.send_replace(Figures::new(progress, rates));
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.display.notice(text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `spinneret manager`.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use spinneret::manager::{Manager, tls};
 
 use crate::args::ManagerArgs;
 use crate::dashboard::Dashboard;
-use crate::{Exit, connect, key, out};
+use crate::{Exit, UsageError, connect, key, out};
 
 /// Serves queues until SIGTERM, Ctrl-C or a client's shutdown.
 pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
     if let Some(folder) = &args.tls_generate {
         return generate(folder);
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = args.register.iter().find(|queue| !names.insert(&queue.name)) {
+        return Err(UsageError(format!("the queue {} is registered twice", twice.name)).into());
     }
     let key = key::for_manager(&args.key, &args.listen)?;
     let mut builder = Manager::builder()
@@ -39,12 +44,8 @@ pub async fn run(args: ManagerArgs) -> anyhow::Result<Exit> {
     };
     let manager = Arc::new(builder.start_async().await?);
     if let Some(dashboard) = dashboard {
-        let address = dashboard.address();
-        out::say(format_args!("dashboard on http://{address}"));
-        if !address.ip().is_loopback() {
-            out::say("warning: whoever reaches the dashboard may read it, without a key");
-        }
-        tokio::spawn(dashboard.serve(Arc::clone(&manager)));
+        dashboard.notices().for_each(out::say);
+        tokio::spawn(dashboard.serve(Arc::clone(&manager), None));
     }
     out::print(format_args!("listening on {}", manager.local_addr()))?;
     tokio::select! {

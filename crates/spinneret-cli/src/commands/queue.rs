@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::args::{PutHow, QueueAction, QueueArgs};
 use crate::connect::connect;
 use crate::numbers::{Numbers, table};
-use crate::{Exit, out};
+use crate::{Exit, UsageError, out};
 
 /// Items put with one call.
 const BATCH: usize = 1000;
@@ -25,6 +25,10 @@ const HOLD: Duration = Duration::from_hours(24);
 
 /// Lists queues, looks into one, or puts and gets items.
 pub async fn run(args: QueueArgs) -> anyhow::Result<Exit> {
+    if args.name.is_none() && args.action.is_some() {
+        let why = "which queue? Its name comes before what is to be done with it";
+        return Err(UsageError(format!("{why}: spinneret queue {} NAME ...", args.address)).into());
+    }
     let client = connect(&args.connect, &args.address).await?;
     let Some(name) = &args.name else {
         list(&client, args.json).await?;

@@ -1,4 +1,4 @@
-//! The manager in Prometheus' text format, version 0.0.4.
+//! The manager, and the crawl it may be for, in Prometheus' text format, version 0.0.4.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use spinneret::manager::QueueStats;
 
-use super::Watched;
 use super::state::kind;
+use super::{Figures, Watched};
 
 /// A family of a number for each queue.
 type OfQueue = (&'static str, Type, &'static str, fn(&QueueStats) -> u64);
@@ -43,6 +43,26 @@ const OF_QUEUES: [OfQueue; 11] = [
     }),
 ];
 
+/// A family of one number of a crawl.
+type OfCrawl = (&'static str, Type, &'static str, fn(&Figures) -> u64);
+
+/// What there is of a crawl, but for its failures. Names are a contract here, too.
+const OF_A_CRAWL: [OfCrawl; 7] = [
+    ("spinneret_crawl_pages_total", Type::Counter, "Pages read.", |c| c.summary.pages),
+    ("spinneret_crawl_images_found_total", Type::Counter, "Distinct image addresses found.", |c| {
+        c.summary.images_found
+    }),
+    ("spinneret_crawl_images_saved_total", Type::Counter, "Distinct image addresses saved.", |c| {
+        c.summary.images_saved
+    }),
+    ("spinneret_crawl_image_bytes_total", Type::Counter, "Bytes of the saved images.", |c| {
+        c.summary.bytes
+    }),
+    ("spinneret_crawl_waiting", Type::Gauge, "Addresses that wait for their turn.", |c| c.waiting),
+    ("spinneret_crawl_in_flight", Type::Gauge, "Addresses handed out to workers.", |c| c.in_flight),
+    ("spinneret_crawl_workers", Type::Gauge, "Workers connected now.", |c| c.workers as u64),
+];
+
 /// All families, each with its samples together, as the format asks for.
 pub fn text(watched: &Watched) -> String {
     let mut page = Page(String::new());
@@ -52,6 +72,9 @@ pub fn text(watched: &Watched) -> String {
         for (queue, stats) in &queues {
             page.sample(name, &[("queue", queue)], number(stats));
         }
+    }
+    if let Some(crawl) = &watched.crawl {
+        page.crawl(&crawl.borrow());
     }
     let connections = watched.manager.connections();
     let mut by_kind = BTreeMap::new();
@@ -82,6 +105,18 @@ struct Page(String);
 
 /// Writing to a string cannot fail.
 impl Page {
+    fn crawl(&mut self, crawl: &Figures) {
+        for (name, kind, help, number) in OF_A_CRAWL {
+            self.family(name, kind, help);
+            self.sample(name, &[], number(crawl));
+        }
+        let name = "spinneret_crawl_failures_total";
+        self.family(name, Type::Counter, "Addresses that failed for good, by cause.");
+        for (cause, count) in &crawl.summary.failures {
+            self.sample(name, &[("cause", cause)], count);
+        }
+    }
+
     fn family(&mut self, name: &str, kind: Type, help: &str) {
         let kind = match kind {
             Type::Counter => "counter",

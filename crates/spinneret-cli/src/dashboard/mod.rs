@@ -1,8 +1,9 @@
-//! The manager's page for people and its numbers for monitoring, over HTTP and only to be read.
+//! The page for people and the numbers for monitoring of a manager, or of a crawl and its manager,
+//! over HTTP and only to be read.
 //!
 //! | path | what |
 //! | --- | --- |
-//! | `/` | a page with queues, rates, connections and workers, new each second |
+//! | `/` | a page with the crawl, queues, rates, connections and workers, new each second |
 //! | `/api/state` | the same as JSON; `?since=N` leaves out the samples up to N |
 //! | `/metrics` | Prometheus' text format |
 //! | `/healthz` | `ok` while the manager serves |
@@ -11,11 +12,13 @@
 //! of who reads: whoever reaches the address may. So it is this machine's own by default, and then
 //! a page of another site cannot get at it either: see [`http`].
 
+mod figures;
 mod history;
 mod http;
 mod metrics;
 mod state;
 
+use std::iter::once;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -24,9 +27,11 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use spinneret::manager::Manager;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::LocalAddress;
+pub use figures::Figures;
 use history::{History, PERIOD};
 
 /// A dashboard that listens and does not answer yet.
@@ -38,6 +43,8 @@ pub struct Dashboard {
 /// What the pages tell of.
 struct Watched {
     manager: Arc<Manager>,
+    /// The crawl that the manager is for, if it is for one.
+    crawl: Option<watch::Receiver<Figures>>,
     history: Mutex<History>,
     started: SystemTime,
 }
@@ -53,15 +60,19 @@ impl Dashboard {
         listening.await.with_context(|| format!("the dashboard cannot listen on {address}"))
     }
 
-    /// Where it listens, with the port that was picked.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Lines for whoever started it: where it is, with the port that was picked, and who may read.
+    pub fn notices(&self) -> impl Iterator<Item = String> + use<> {
+        let warning = "warning: whoever reaches the dashboard may read it, without a key";
+        let exposed = !self.address.ip().is_loopback();
+        once(format!("dashboard on http://{}", self.address))
+            .chain(exposed.then(|| warning.to_owned()))
     }
 
-    /// Answers, and takes the samples that charts are made of. Never ends by itself.
-    pub async fn serve(self, manager: Arc<Manager>) {
-        let watched =
-            Arc::new(Watched { manager, history: Mutex::default(), started: SystemTime::now() });
+    /// Answers, and takes the samples that charts are made of. Never ends by itself. For a crawl's
+    /// manager, `crawl` has the crawl's own numbers, always the newest.
+    pub async fn serve(self, manager: Arc<Manager>, crawl: Option<watch::Receiver<Figures>>) {
+        let (history, started) = (Mutex::default(), SystemTime::now());
+        let watched = Arc::new(Watched { manager, crawl, history, started });
         let hosts = http::Hosts::of(self.address);
         tokio::join!(sample(&watched), http::serve(self.listener, hosts, &watched));
     }

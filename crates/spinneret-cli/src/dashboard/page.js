@@ -68,6 +68,26 @@ function totals({ queues, connections, workers }) {
   number(find("total-workers"), workers.total);
 }
 
+// What a crawl adds to its manager. Its workers are connections; pools of machines it has none of,
+// unless others use its manager for them.
+function crawled(crawl, others) {
+  find("crawl").hidden = !crawl;
+  find("cluster").hidden = find("tile-workers").hidden = Boolean(crawl) && others.total === 0;
+  text(find("title"), crawl ? "spinneret crawl" : "spinneret manager");
+  if (!crawl) return;
+  withRate(find("crawl-pages"), crawl.pages, crawl.pages_per_second);
+  withRate(find("crawl-saved"), crawl.images_saved, crawl.images_per_second);
+  number(find("crawl-found"), crawl.images_found);
+  number(find("crawl-bytes"), crawl.bytes);
+  number(find("crawl-waiting"), crawl.waiting);
+  number(find("crawl-flight"), crawl.in_flight);
+  number(find("crawl-workers"), crawl.workers);
+  const causes = Object.entries(crawl.failures).sort(([, one], [, other]) => other - one);
+  number(find("crawl-failed"), causes.reduce((sum, [, count]) => sum + count, 0));
+  find("crawl-causes").hidden = causes.length === 0;
+  text(find("crawl-causes"), `failed: ${causes.map(([cause, n]) => `${full(n)} ${cause}`).join(", ")}`);
+}
+
 function cell(row, label, kind) {
   const made = row.insertCell();
   made.dataset.label = label;
@@ -241,7 +261,8 @@ function present(state) {
   append(state.queues, state.started !== started || state.sample - sample > SAMPLES);
   ({ started, sample } = state);
   text(find("about"), `${state.address} · version ${state.version} · up ${duration(state.uptime)}`);
-  document.title = `${state.address} – spinneret manager`;
+  crawled(state.crawl, state.workers);
+  document.title = `${state.address} – ${find("title").textContent}`;
   totals(state);
   queueTable(state.queues);
   plainTable("connections", state.connections, CONNECTION);

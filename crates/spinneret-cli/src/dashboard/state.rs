@@ -1,13 +1,13 @@
-//! The manager as JSON, for the page and for scripts.
+//! The manager, and the crawl it may be for, as JSON, for the page and for scripts.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
 use spinneret::manager::{ConnectionInfo, ConnectionKind};
 
-use super::Watched;
 use super::history::History;
 use super::metrics::unix_seconds;
+use super::{Figures, Watched};
 use crate::numbers::Numbers;
 
 /// How many connections and workers are listed; there may be thousands.
@@ -25,6 +25,8 @@ pub struct State {
     uptime: f64,
     /// The number of the last sample, for the next `since`.
     sample: u64,
+    /// Null: the manager is not a crawl's.
+    crawl: Option<Figures>,
     queues: Vec<Queue>,
     connections: Listed<Connection>,
     workers: Listed<Worker>,
@@ -104,6 +106,7 @@ pub fn state(watched: &Watched, since: u64) -> State {
             .duration_since(watched.started)
             .map_or(0.0, |up| up.as_secs_f64()),
         sample: history.last(),
+        crawl: watched.crawl.as_ref().map(|crawl| crawl.borrow().clone()),
         queues: queues.collect(),
         connections: Listed::new(watched.manager.connections(), |connection| {
             let (kind, version) = kind(&connection);

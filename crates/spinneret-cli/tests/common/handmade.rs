@@ -9,6 +9,10 @@ use std::time::Instant;
 /// An answer: media type and body; with an empty media type, the body is the whole answer.
 pub type Page = (&'static str, Vec<u8>);
 
+/// The smallest image that there is: a GIF of one pixel.
+pub const PIXEL: &[u8] =
+    b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
 /// Serves fixed answers on a free loopback port, and notes when each was asked for.
 pub struct Handmade {
     address: SocketAddr,

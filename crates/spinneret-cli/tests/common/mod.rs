@@ -12,6 +12,7 @@ pub mod office;
 pub mod procs;
 pub mod program;
 pub mod site;
+pub mod watch;
 
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,7 @@ mod state;
 mod workers;
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spinneret::manager::{AuthKey, GetError, Manager, ManagerError, PutError, Queue, QueueOptions};
@@ -95,6 +96,11 @@ pub struct Progress {
 
 /// Notices and counts, as they come.
 pub trait Observer: Send {
+    /// The crawl's manager runs, with the queues that [`crate::job`] names.
+    fn started(&mut self, manager: &Arc<Manager>) {
+        let _ = manager;
+    }
+
     /// Workers can join at this `HOST:PORT`.
     fn listening(&mut self, address: &str) {
         let _ = address;
@@ -134,6 +140,7 @@ pub async fn run(
     };
     let (mut crawl, state) = prepared?;
     let (manager, key) = start_manager(&options).await?;
+    observer.started(&manager);
     let settings = crawl.settings(&options, state.write_token()?);
     manager.set_value(SETTINGS_VALUE, &settings)?;
     if options.listen.is_some() {
@@ -212,7 +219,7 @@ pub async fn run(
 }
 
 /// The embedded manager, and the key for it.
-async fn start_manager(options: &CrawlOptions) -> Result<(Manager, AuthKey), ManagerError> {
+async fn start_manager(options: &CrawlOptions) -> Result<(Arc<Manager>, AuthKey), ManagerError> {
     let (address, key) = match &options.listen {
         Some((address, key)) => (address.as_str(), key.clone()),
         None => ("127.0.0.1:0", AuthKey::generate()?),
@@ -230,7 +237,7 @@ async fn start_manager(options: &CrawlOptions) -> Result<(Manager, AuthKey), Man
         .register(RESULTS_QUEUE, QueueOptions::new().maxsize(RESULTS))
         .start_async()
         .await?;
-    Ok((manager, key))
+    Ok((Arc::new(manager), key))
 }
 
 /// Takes reports off the queue as they come, since a wait for them must be free to be dropped.

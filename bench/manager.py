@@ -250,6 +250,8 @@ class Bench:
         # What counts of some rounds.
         self.pick = min if best else statistics.median
         self.missed = 0
+        # By work, what its clients in Python take of the processors themselves for each.
+        self.clients = {}
 
     def command(self, work, count, address):
         kind, _, rest = work.partition(" ")
@@ -259,7 +261,7 @@ class Bench:
         return [sys.executable, ROOT / "bench" / "manager_python.py", what, address, str(count), *sizes]
 
     def run(self, contender):
-        """One measurement: seconds a piece."""
+        """One measurement: seconds a piece, and those of processor time that the clients took, if they tell."""
         address = self.servers.start(contender.server)[1] if contender.server else ""
         process = subprocess.Popen(
             self.command(contender.work, contender.count, address), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -275,7 +277,7 @@ class Bench:
         if process.returncode != 0:
             sys.exit(f"{contender.name}, {contender.work} failed:\n{errors}")
         found = json.loads(out.splitlines()[-1])
-        return found["seconds"] / found["count"]
+        return found["seconds"] / found["count"], found.get("processor", 0) / found["count"]
 
     def line(self, work, own, others, judged):
         """One line of the table. A goal is (ratio, goal, met)."""
@@ -292,9 +294,15 @@ class Bench:
 
     def speed(self, row):
         times = {contender.name: [] for contender in row.contenders}
+        clients = []
         for _ in range(self.rounds):
             for contender in row.contenders:
-                times[contender.name].append(self.run(contender))
+                seconds, processor = self.run(contender)
+                times[contender.name].append(seconds)
+                if contender.name == "spinneret" and processor:
+                    clients.append(processor)
+        if clients:
+            self.clients[row.work] = self.pick(clients)
         picked = {name: self.pick(some) for name, some in times.items()}
         cells = {name: self.cell(some) for name, some in times.items()}
         self.line(row.work, cells.pop("spinneret"), cells, [goal.judge(picked) for goal in row.goals])
@@ -347,6 +355,9 @@ def main():
                 bench.idle("Python", "python idle")
         print()
         print(NOTES.replace("\n", "  \n"))
+        for work, seconds in bench.clients.items():
+            print(f"\n{work}: for each, the clients alone take {time_of(seconds)} of processor time; whatever the "
+                  f"server, {os.cpu_count()} cores give one each {time_of(seconds / os.cpu_count())} at most.")
         processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                           if line.startswith("model name")), platform.machine())
         redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True).stdout.split()

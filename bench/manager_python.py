@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import queue
+import resource
 import sys
 import threading
 import time
@@ -55,21 +56,32 @@ def rounds(tasks, count, item):
         tasks.get()
 
 
-def work(address, count, item, ready, ended):
+def processor():
+    """Seconds of processor time that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def work(address, count, item, ready, ended, total):
     tasks = connect(address)
     rounds(tasks, count // 10 + 1, item)
     ready.wait()
+    before = processor()
     rounds(tasks, count, item)
+    with total:
+        total.value += processor() - before
     ended.wait()
 
 
 def put_get(address, count, size, clients):
-    """Each client puts and gets, one after the other; seconds from when all are ready."""
+    """Each client puts and gets, one after the other; seconds from when all are ready, and the
+    seconds of processor time that the clients took for themselves."""
     each, item = count // clients, b"7" * size
     fork = multiprocessing.get_context("fork")
-    ready, ended = fork.Barrier(clients + 1), fork.Barrier(clients + 1)
+    ready, ended, total = fork.Barrier(clients + 1), fork.Barrier(clients + 1), fork.Value("d", 0)
     processes = [
-        fork.Process(target=work, args=(address, each, item, ready, ended), daemon=True) for _ in range(clients)
+        fork.Process(target=work, args=(address, each, item, ready, ended, total), daemon=True)
+        for _ in range(clients)
     ]
     for process in processes:
         process.start()
@@ -79,7 +91,7 @@ def put_get(address, count, size, clients):
     seconds = time.perf_counter() - start
     for process in processes:
         process.join()
-    print(json.dumps({"seconds": seconds, "count": each * clients}))
+    print(json.dumps({"seconds": seconds, "count": each * clients, "processor": total.value}))
 
 
 def idle(address, count):

@@ -125,7 +125,7 @@ where
     ///
     /// Over a connection an item is struck off only when it has arrived: one whose taker died while
     /// waiting goes to another. The manager hears of the arrival with the client's next request or
-    /// within about 10 milliseconds, and until then counts the item as leased; if the connection
+    /// within about 25 milliseconds, and until then counts the item as leased; if the connection
     /// breaks before, the item comes again.
     ///
     /// # Errors

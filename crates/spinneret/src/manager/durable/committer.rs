@@ -2,9 +2,10 @@
 //!
 //! While one transaction is on its way to the disk, what is asked for meanwhile gathers, and is
 //! the next. Whoever is called back usually asks for more at once; so before the thread begins
-//! another transaction it waits a moment until about as many have asked as the last time, but
-//! never longer than a transaction takes. Without that, the first to ask would make one of their
-//! own for which all others have to wait.
+//! another transaction it waits a moment until half of all who ask have asked, but never longer
+//! than a transaction takes. Without that, the first to ask would make one of their own for which
+//! all others have to wait; and if it waited for all, they would be in step, and have nothing to
+//! do while the disk writes. So two groups take turns.
 
 use std::{
     collections::BTreeMap,
@@ -173,10 +174,13 @@ impl Writer {
         let _closing = CloseDesk(Arc::clone(&self.desk));
         let mut expected = 1;
         while let Some(requests) = self.next(expected) {
-            expected = requests.len();
+            let group = requests.len();
             let start = Instant::now();
             self.commit(requests);
             self.pace = start.elapsed().min(PATIENCE);
+            // Those who were just told and those who ask now: half of them, and at least one.
+            let all = group + self.desk.pending.lock().requests.len();
+            expected = all.div_ceil(2);
         }
         if !self.owed.is_empty() {
             self.commit(Vec::new());

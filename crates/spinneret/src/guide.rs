@@ -29,6 +29,10 @@ struct Shared;
 #[doc = include_str!("../../../docs/src/threads.md")]
 struct Threads;
 
+#[cfg(feature = "coroutine")]
+#[doc = include_str!("../../../docs/src/coroutines.md")]
+struct Coroutines;
+
 #[doc = include_str!("../../../docs/src/operations.md")]
 struct Operations;
 

@@ -8,6 +8,7 @@
 //! | --- | --- | --- | --- |
 //! | [`thread`], [`sync`], [`queue`], [`ThreadPool`] | yes | yes | yes |
 //! | [`manager`], [`ClusterPool`] | yes | yes | yes |
+//! | [`coroutine`], [`CoroutinePool`] | green threads on x86-64 with glibc, else threads | threads | threads |
 //! | [`process::Process`], [`ProcessPool`] | yes | yes | yes |
 //! | [`process::Queue`] | in shared memory | by a broker | by a broker |
 //! | `process::fork` | yes | yes | no |
@@ -21,6 +22,9 @@
 //! to pass. What only macOS or only Windows has (the watch over a process, large messages of pipes,
 //! starting a child, the queue's door) is **type-checked only**: nobody has run it there.
 
+mod cooperate;
+#[cfg(feature = "coroutine")]
+pub mod coroutine;
 #[cfg(all(any(test, fuzzing), shared_memory))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -36,12 +40,15 @@ pub mod process;
 pub mod queue;
 #[cfg(target_os = "linux")]
 pub mod shared;
+mod signal;
 pub mod sync;
 pub mod task;
 pub mod thread;
 
 pub use spinneret_macros::{exposed, task};
 
+#[cfg(feature = "coroutine")]
+pub use self::coroutine::Pool as CoroutinePool;
 pub use self::pool::{ClusterPool, Pool, ProcessPool, TaskHandle, ThreadPool};
 pub use self::task::{Outcome, Task, TaskError};
 

@@ -143,15 +143,28 @@ impl<T> Running<T> {
     /// # Errors
     /// If it panicked, or would wait for itself.
     pub fn join(self) -> Result<T, JoinError> {
-        let Self { thread, name, .. } = self;
-        if thread.thread().id() == thread::current().id() {
-            return Err(JoinError::Itself { name });
+        if self.thread.thread().id() == thread::current().id() {
+            return Err(JoinError::Itself { name: self.name });
         }
+        // So that a coroutine waits in its way; then the thread has next to nothing left to do.
+        self.ended.wait();
+        let Self { thread, name, .. } = self;
         // The inner result is that of `catch_unwind`; the outer could only fail after it.
         thread
             .join()
             .flatten()
             .map_err(|payload| JoinError::Panicked { name, message: panic_message(payload) })
+    }
+
+    /// Async twin of [`join`](Self::join).
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_async(self) -> Result<T, JoinError> {
+        if self.thread.thread().id() != thread::current().id() {
+            self.ended.wait_async().await;
+        }
+        self.join()
     }
 
     /// As [`join`](Self::join), for up to this long; then gives the thread back.

@@ -53,6 +53,8 @@ macro_rules! suite {
 }
 
 suite!(threads, ThreadPool::new);
+#[cfg(feature = "coroutine")]
+suite!(coroutines, coroutines);
 suite!(processes, ProcessPool::new);
 suite!(machines, machines);
 suite!(machines_with_threads, machines_with_threads);
@@ -61,6 +63,13 @@ suite!(machines_with_threads, machines_with_threads);
 trait Start<P>: Fn(usize) -> Result<P, PoolError> {}
 
 impl<P, F: Fn(usize) -> Result<P, PoolError>> Start<P> for F {}
+
+/// A pool that runs so many tasks at once, which block as they would in threads.
+#[cfg(feature = "coroutine")]
+fn coroutines(workers: usize) -> Result<spinneret::CoroutinePool, PoolError> {
+    spinneret::coroutine::patch_all();
+    spinneret::CoroutinePool::new(workers)
+}
 
 /// A pool of so many workers, each of which runs one task at a time in a process.
 fn machines(workers: usize) -> Result<ClusterPool, PoolError> {

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::error::ManagerError;
+use crate::cooperate;
 
 /// Threads of the background runtime, at most.
 const MOST_THREADS: usize = 4;
@@ -81,7 +82,7 @@ pub(crate) fn thread_waker() -> Waker {
     WAKER.with(Waker::clone)
 }
 
-/// Blocks this thread until the future is done. Unlike tokio's, works on any thread, also on one
+/// Blocks this thread until the future is done; in a coroutine it suspends that. Unlike tokio's, works on any thread, also on one
 /// of a runtime (which it then holds up). Calls to a manager elsewhere that the future makes may
 /// block the thread within a poll: it must not wait for anything else at the same time.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -91,6 +92,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         fn drop(&mut self) {
             BLOCKED.set(self.0);
         }
+    }
+    if cooperate::within() {
+        return cooperate::wait(future);
     }
     let _mark = Mark(BLOCKED.replace(true));
     let mut future = pin!(future);

@@ -17,11 +17,12 @@ use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, pread};
 
 use super::{Held, RobustMutex, Shm, ShmError};
+use crate::cooperate;
 use crate::task::signature;
 
 /// "spinneret", as far as it fits.
@@ -230,6 +231,9 @@ struct Guarding {
 
 const _: () = assert!(GUARDING + size_of::<Guarding>() <= PAYLOAD);
 
+/// How often a coroutine looks for a lock that another of its thread has.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// One object in shared memory, mapped.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -243,6 +247,8 @@ pub(crate) struct Block {
     limit: u64,
     /// What tells this mapping from all others, here and in other processes.
     token: u64,
+    /// The coroutine that has the lock through this mapping, or 0; changed under the lock.
+    coroutine: AtomicU64,
 }
 
 impl Block {
@@ -285,7 +291,15 @@ impl Block {
         // kept for good, if that one's lock is never released.
         let count = MAPPINGS.fetch_add(1, Relaxed);
         let token = u64::from(std::process::id()) << 32 | u64::from(count);
-        Self { shm: ManuallyDrop::new(shm), payload: layout.payload(), len, limit, token }
+        let coroutine = AtomicU64::new(0);
+        Self {
+            shm: ManuallyDrop::new(shm),
+            payload: layout.payload(),
+            len,
+            limit,
+            token,
+            coroutine,
+        }
     }
 
     /// The descriptor, to pass it on.
@@ -328,13 +342,22 @@ impl Block {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Found> {
-        Some(self.taken(self.guarding().mutex.try_lock()?))
+        self.taken(self.guarding().mutex.try_lock()?)
     }
 
     /// Waits for the lock; `None` if it is not free by the deadline.
     #[inline]
     pub(crate) fn lock(&self, deadline: Option<Instant>) -> Option<Found> {
-        Some(self.taken(self.guarding().mutex.lock(deadline)?))
+        loop {
+            let held = self.guarding().mutex.lock(deadline)?;
+            if let Some(found) = self.taken(held) {
+                return Some(found);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return None;
+            }
+            cooperate::shielded(|| cooperate::sleep(PAUSE));
+        }
     }
 
     /// Waits for the lock, however long it takes.
@@ -347,8 +370,10 @@ impl Block {
         }
     }
 
+    /// `None` if another coroutine of this thread has the lock, which the system lets through as the
+    /// thread that it is.
     #[inline]
-    fn taken(&self, held: Held) -> Found {
+    fn taken(&self, held: Held) -> Option<Found> {
         let guarding = self.guarding();
         if held == Held::OwnerDied {
             // Whoever dies before this is done makes the next one start over.
@@ -358,9 +383,14 @@ impl Block {
         let depth = guarding.depth.load(Relaxed);
         if depth == 0 {
             guarding.holder.store(self.token, Relaxed);
+            self.coroutine.store(cooperate::id(), Relaxed);
+        } else if self.coroutine.load(Relaxed) != cooperate::id() {
+            // SAFETY: it was just taken.
+            unsafe { guarding.mutex.unlock() };
+            return None;
         }
         guarding.depth.store(depth.wrapping_add(1), Relaxed);
-        if guarding.died.load(Relaxed) == 0 { Found::Whole } else { Found::AsDied }
+        Some(if guarding.died.load(Relaxed) == 0 { Found::Whole } else { Found::AsDied })
     }
 
     /// Declares what the lock protects to be in order, whatever a dead holder did.

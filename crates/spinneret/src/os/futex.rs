@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Timespec};
 
+use crate::cooperate;
+
 /// The longest sleep at a stretch. A wake-up may be lost with the process that owed it, so nobody
 /// relies on one: after this time every sleeper looks for itself.
 pub(crate) const NAP: Duration = Duration::from_millis(50);
@@ -35,8 +37,13 @@ pub(crate) fn fence_after_unlock() {
 }
 
 /// Sleeps while `word` is `expected`, until woken, until `deadline`, or for a [`NAP`]: whichever is
-/// first. The caller looks again in any case.
+/// first. The caller looks again in any case, and a coroutine calls
+/// [`check`](crate::cooperate::check) where it may end: within the sleep it does not.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
+    if cooperate::within() {
+        let sleep = || cooperate::wait(super::wait_async(word, expected, deadline));
+        return cooperate::shielded(sleep);
+    }
     let nap = match deadline {
         Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(NAP),
         None => NAP,

@@ -12,6 +12,7 @@ mod presence;
 mod robust;
 mod shm;
 mod travel;
+mod watch;
 
 pub use self::block::MemoryError;
 pub(crate) use self::block::{Block, Found, Kind, Layout, Unfit};
@@ -25,3 +26,4 @@ pub(crate) use self::presence::byte_lock;
 pub(crate) use self::robust::{Held, RobustMutex};
 pub(crate) use self::shm::{Shm, ShmError};
 pub(crate) use self::travel::travels;
+pub(crate) use self::watch::wait_async;

@@ -10,10 +10,15 @@ use std::mem::MaybeUninit;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::futex::NAP;
+use crate::cooperate;
 
 /// How often a lock is tried before its taker goes to sleep: what we protect takes some hundred
 /// nanoseconds, a sleep some thousand.
 const SPINS: u32 = 200;
+
+/// The pauses of a coroutine between two looks.
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LAST_PAUSE: Duration = Duration::from_millis(5);
 
 /// A mutex that lies in shared memory.
 #[repr(transparent)]
@@ -63,8 +68,10 @@ impl RobustMutex {
     /// Takes the lock if it is free.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<Held> {
+        // By the thread itself, also in a coroutine: the system knows which locks a thread has by the
+        // list of that thread.
         // SAFETY: mutexes are initialised before they are shared.
-        match unsafe { libc::pthread_mutex_trylock(self.0.get()) } {
+        match cooperate::on_thread(|| unsafe { libc::pthread_mutex_trylock(self.0.get()) }) {
             0 => Some(Held::Clean),
             libc::EOWNERDEAD => Some(self.recovered()),
             // Taken, or so often taken by this thread that it cannot be counted.
@@ -86,6 +93,9 @@ impl RobustMutex {
 
     #[cold]
     fn lock_slowly(&self, deadline: Option<Instant>) -> Option<Held> {
+        if cooperate::within() {
+            return self.lock_in_coroutine(deadline);
+        }
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let until = clock(left.unwrap_or(NAP).min(NAP));
@@ -101,12 +111,29 @@ impl RobustMutex {
         }
     }
 
+    /// Looks again and again, longer and longer apart: the holder may be a coroutine of the same hub.
+    #[cold]
+    fn lock_in_coroutine(&self, deadline: Option<Instant>) -> Option<Held> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(held) = self.try_lock() {
+                return Some(held);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return None;
+            }
+            // What waits for a lock cannot always be given up: not by an unwinding within it.
+            cooperate::shielded(|| cooperate::sleep(pause));
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    }
+
     /// Makes a lock that a dead holder left usable again: all we protect is in order at every
     /// instant, or says itself that it is not.
     #[cold]
     fn recovered(&self) -> Held {
         // SAFETY: this thread holds it, and found its holder dead.
-        unsafe { libc::pthread_mutex_consistent(self.0.get()) };
+        cooperate::on_thread(|| unsafe { libc::pthread_mutex_consistent(self.0.get()) });
         Held::OwnerDied
     }
 
@@ -117,7 +144,7 @@ impl RobustMutex {
     #[inline]
     pub(crate) unsafe fn unlock(&self) {
         // SAFETY: the caller vouches for it.
-        unsafe { libc::pthread_mutex_unlock(self.0.get()) };
+        cooperate::on_thread(|| unsafe { libc::pthread_mutex_unlock(self.0.get()) });
     }
 }
 

@@ -13,12 +13,12 @@ use rustix::net::{RecvFlags, SendFlags};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::runtime::Handle;
 
 use super::error::{RecvError, SendError};
 use super::socket::{self, Failure, Kind, Outgoing};
-use crate::process::{attachment, link};
+use crate::cooperate;
+use crate::process::attachment;
+use crate::process::link::{self, descriptor_ready as ready};
 use crate::task::{EncodeError, LARGEST};
 
 /// One end of a pipe, which sends values of type `S` and receives values of type `R`.
@@ -42,7 +42,17 @@ impl<S, R> Connection<S, R> {
         link::wait_readable(self.fd.as_fd(), timeout.into())
     }
 
+    /// Async twin of [`poll`](Self::poll), for tokio.
+    pub async fn poll_async(&self, timeout: impl Into<Option<Duration>>) -> bool {
+        let deadline = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
+        let ready = ready(self.fd.as_fd(), Interest::READABLE);
+        cooperate::until(deadline, ready).await.is_some() || self.poll(Duration::ZERO)
+    }
+
     fn deliver(&self, mut packet: Outgoing<'_>) -> Result<(), SendError> {
+        if cooperate::within() {
+            return cooperate::wait(self.deliver_async(Ok(packet)));
+        }
         packet.send(self.fd.as_fd(), SendFlags::empty()).map_err(unsent)?;
         packet.wait_until_taken();
         Ok(())
@@ -50,7 +60,7 @@ impl<S, R> Connection<S, R> {
 
     async fn deliver_async(
         &self,
-        packet: Result<Outgoing<'static>, SendError>,
+        packet: Result<Outgoing<'_>, SendError>,
     ) -> Result<(), SendError> {
         let mut packet = packet?;
         loop {
@@ -74,6 +84,10 @@ impl<S, R> Connection<S, R> {
         deadline: Option<Instant>,
         receive: impl Fn(&Self, RecvFlags) -> Result<T, RecvError>,
     ) -> Result<T, RecvError> {
+        if cooperate::within() {
+            let received = cooperate::until(deadline, self.receive_async(receive));
+            return cooperate::wait(received).unwrap_or(Err(RecvError::Empty));
+        }
         let Some(deadline) = deadline else {
             return receive(self, RecvFlags::empty());
         };
@@ -156,7 +170,7 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
     /// [`RecvError::Eof`] when the other end is gone; [`RecvError::Undecodable`] and
     /// [`RecvError::Bytes`] if something else came.
     pub fn recv(&self) -> Result<R, RecvError> {
-        self.value(RecvFlags::empty())
+        self.receive_by(None, Self::value)
     }
 
     /// Receives the next value if it comes within `timeout`.
@@ -181,12 +195,19 @@ impl<S, R: DeserializeOwned> Connection<S, R> {
         self.receive_async(Self::value).await
     }
 
+    /// [`recv_timeout`](Self::recv_timeout) for tokio. Dropping the future loses no message.
+    pub async fn recv_timeout_async(&self, timeout: Duration) -> Result<R, RecvError> {
+        let deadline = Instant::now().checked_add(timeout);
+        let received = cooperate::until(deadline, self.recv_async()).await;
+        received.unwrap_or_else(|| self.try_recv())
+    }
+
     /// Receives what the other end sent by `send_bytes`.
     ///
     /// # Errors
     /// As [`recv`](Self::recv), with [`RecvError::NotBytes`] if a value came.
     pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
-        self.bytes(RecvFlags::empty())
+        self.receive_by(None, Self::bytes)
     }
 
     /// [`recv_bytes`](Self::recv_bytes) with a timeout.
@@ -241,19 +262,6 @@ fn unreceived<T>(failure: Failure) -> RecvError {
         Failure::Garbled(cause) => RecvError::Undecodable { type_name: type_name::<T>(), cause },
         Failure::System(error) => RecvError::Io(error),
     }
-}
-
-/// Waits until a descriptor is ready, in tokio's way.
-///
-/// It watches a copy, for the time being: two tasks may wait for one descriptor, and the original
-/// stays as it is for those who block on it.
-async fn ready(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
-    Handle::try_current().map_err(io::Error::other)?;
-    let copy = fd.try_clone_to_owned()?;
-    // SAFETY: an `OwnedFd` is one open descriptor, the same until it is dropped, which is with
-    // the `AsyncFd`.
-    let watched = unsafe { AsyncFd::register_with_interest(copy, interest) }?;
-    watched.ready(interest).await.map(drop)
 }
 
 impl<S, R> Clone for Connection<S, R> {

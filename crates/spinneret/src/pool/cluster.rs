@@ -16,6 +16,7 @@ use super::progress::Progress;
 use super::snapshot::{PoolSnapshot, WorkerSnapshot};
 use super::ticket::Ticket;
 use super::traits::Pool;
+use crate::cooperate;
 use crate::manager::runtime::{background, block_on};
 use crate::manager::wire::Terms;
 use crate::manager::{AuthKey, Client, ManagerError, WorkerInfo};
@@ -250,7 +251,7 @@ impl Pool for ClusterPool {
         if self.desk.is_open() {
             return Err(PoolError::NotClosed);
         }
-        self.desk.wait();
+        cooperate::blocking(|| self.desk.wait());
         self.progress.end();
         Ok(())
     }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
 use super::ticket::{Arrived, open};
+use crate::signal::{Mutex, Signal, Wait};
 use crate::task::{Outcome, TaskError};
 
 /// A task that was submitted. Wait for it with [`get`](TaskHandle::get), or `.await` it.
@@ -36,8 +36,8 @@ pub(super) trait Recall: Send + Sync {
 /// Where the outcome of one task is put down.
 pub struct Slot<T> {
     inner: Mutex<Inner<T>>,
-    /// Notified once, when the state becomes `Done`.
-    done: Condvar,
+    /// The state has become `Done`.
+    done: Signal,
 }
 
 struct Inner<T> {
@@ -55,11 +55,22 @@ enum State<T> {
     Done(Option<Outcome<Arrived<T>>>),
 }
 
+impl<T> Inner<T> {
+    /// The outcome if it is there.
+    fn take(&mut self) -> Option<Outcome<Arrived<T>>> {
+        match &mut self.state {
+            // None within only for a future that is polled again after it was ready.
+            State::Done(outcome) => Some(outcome.take().unwrap_or(Err(TaskError::Cancelled))),
+            _ => None,
+        }
+    }
+}
+
 // By hand: a slot has a default whether or not `T` has.
 impl<T> Default for Slot<T> {
     fn default() -> Self {
         let inner = Inner { state: State::Queued, recall: None, waker: None };
-        Self { inner: Mutex::new(inner), done: Condvar::new() }
+        Self { inner: Mutex::new(inner), done: Signal::new() }
     }
 }
 
@@ -112,7 +123,7 @@ impl<T> Slot<T> {
         inner.state = State::Done(Some(outcome));
         let waker = inner.waker.take();
         drop(inner);
-        self.done.notify_all();
+        self.done.all();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -127,13 +138,8 @@ impl<T: DeserializeOwned> TaskHandle<T> {
 
     /// Waits for the outcome, however long it takes.
     pub fn get(self) -> Outcome<T> {
-        let mut inner = self.slot.inner.lock();
-        loop {
-            if let State::Done(outcome) = &mut inner.state {
-                return self.open(outcome.take());
-            }
-            self.slot.done.wait(&mut inner);
-        }
+        let outcome = self.slot.done.wait(&self.slot.inner, Wait::Ever, Inner::take);
+        outcome.map_or(Err(TaskError::Cancelled), |outcome| self.open(outcome))
     }
 
     /// Waits for the outcome of a task that was just submitted. Should it come at once, this thread
@@ -148,24 +154,10 @@ impl<T: DeserializeOwned> TaskHandle<T> {
 
     /// Waits for the outcome no longer than `timeout`, then gives the handle back.
     pub fn get_timeout(self, timeout: Duration) -> Result<Outcome<T>, Self> {
-        // A timeout too far away to be a time is as good as none.
-        let Some(deadline) = Instant::now().checked_add(timeout) else {
-            return Ok(self.get());
-        };
-        let mut inner = self.slot.inner.lock();
-        loop {
-            if let State::Done(outcome) = &mut inner.state {
-                return Ok(self.open(outcome.take()));
-            }
-            if self.slot.done.wait_until(&mut inner, deadline).timed_out() {
-                break;
-            }
+        match self.slot.done.wait(&self.slot.inner, timeout.into(), Inner::take) {
+            Some(outcome) => Ok(self.open(outcome)),
+            None => Err(self),
         }
-        if let State::Done(outcome) = &mut inner.state {
-            return Ok(self.open(outcome.take()));
-        }
-        drop(inner);
-        Err(self)
     }
 
     /// Whether the outcome is there, so that [`get`](Self::get) returns at once.
@@ -189,9 +181,8 @@ impl<T: DeserializeOwned> TaskHandle<T> {
         recall.is_some_and(|(pool, number)| pool.upgrade().is_some_and(|pool| pool.recall(number)))
     }
 
-    fn open(&self, outcome: Option<Outcome<Arrived<T>>>) -> Outcome<T> {
-        // `None` only for a future that is polled again after it was ready.
-        open(outcome.unwrap_or(Err(TaskError::Cancelled)), self.task)
+    fn open(&self, outcome: Outcome<Arrived<T>>) -> Outcome<T> {
+        open(outcome, self.task)
     }
 }
 
@@ -200,8 +191,9 @@ impl<T: DeserializeOwned> Future for TaskHandle<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<T>> {
         let mut inner = self.slot.inner.lock();
-        if let State::Done(outcome) = &mut inner.state {
-            return Poll::Ready(self.open(outcome.take()));
+        if let Some(outcome) = inner.take() {
+            drop(inner);
+            return Poll::Ready(self.open(outcome));
         }
         match &mut inner.waker {
             Some(waker) => waker.clone_from(context.waker()),

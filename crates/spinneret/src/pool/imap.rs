@@ -1,14 +1,19 @@
 //! Results one by one, from inputs one by one.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
+use std::task::Poll;
+
+use futures_util::task::AtomicWaker;
 
 use super::engine::Engine;
 use super::error::SubmitError;
 use super::ticket::{Arrived, Destination, Numbered, Ticket, open};
+use crate::cooperate;
 use crate::task::{Outcome, Task, TaskError};
 
 /// How many inputs per worker may be on their way at once, unless chunks are larger.
@@ -17,6 +22,9 @@ pub(super) const WINDOW: usize = 64;
 /// While a result is at hand, how many inputs are taken before it is given out. More than one, so
 /// that the workers' supply grows; few, so that a slow source of inputs does not hold it up.
 const AHEAD: usize = 2;
+
+/// Tells a coroutine, which waits for a result, that there is one.
+pub(super) type Arrival = AtomicWaker;
 
 /// The iterator behind `imap` and `imap_unordered`.
 ///
@@ -35,6 +43,8 @@ pub(super) struct Imap<'pool, E: Engine + ?Sized, T: Task, I> {
     sender: Sender<Numbered<T::Output>>,
     /// Results at hand, by the index of their input; at most as many as the pool's window.
     held: BTreeMap<u64, Outcome<Arrived<T::Output>>>,
+    /// Told after each result.
+    arrival: Arc<Arrival>,
     dropped: Arc<AtomicBool>,
 }
 
@@ -51,6 +61,7 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
             results,
             sender,
             held: BTreeMap::new(),
+            arrival: Arc::default(),
             dropped: Arc::default(),
         }
     }
@@ -80,7 +91,9 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
     fn submit(&self, index: u64, args: T::Args) -> Result<(), SubmitError> {
         let job = E::job::<T>(args, true, || {
             let (results, dropped) = (self.sender.clone(), Arc::clone(&self.dropped));
-            Ticket::new(Destination::Stream { index, results, dropped }, self.pool.progress())
+            let arrival = Arc::clone(&self.arrival);
+            let stream = Destination::Stream { index, results, arrival, dropped };
+            Ticket::new(stream, self.pool.progress())
         })?;
         self.pool.submit(std::iter::once(job))
     }
@@ -89,6 +102,22 @@ impl<'pool, E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Imap<'pool
     fn is_ready(&mut self) -> bool {
         self.held.extend(self.results.try_iter());
         if self.ordered { self.held.contains_key(&self.given) } else { !self.held.is_empty() }
+    }
+
+    /// Waits for a result.
+    fn receive(&self) -> Result<Numbered<T::Output>, RecvError> {
+        if !cooperate::within() {
+            return self.results.recv();
+        }
+        cooperate::wait(poll_fn(|context| {
+            // Before the look, so that no result after it is missed.
+            self.arrival.register(context.waker());
+            match self.results.try_recv() {
+                Ok(result) => Poll::Ready(Ok(result)),
+                Err(TryRecvError::Empty) => Poll::Pending,
+                Err(TryRecvError::Disconnected) => Poll::Ready(Err(RecvError)),
+            }
+        }))
     }
 
     fn take(&mut self) -> Option<Outcome<Arrived<T::Output>>> {
@@ -112,7 +141,7 @@ impl<E: Engine + ?Sized, T: Task, I: Iterator<Item = T::Args>> Iterator for Imap
             if let Some(outcome) = self.take() {
                 break outcome;
             }
-            match self.results.recv() {
+            match self.receive() {
                 Ok((index, outcome)) => drop(self.held.insert(index, outcome)),
                 // Not reached: we hold a sender ourselves.
                 Err(_) => break Err(TaskError::Cancelled),

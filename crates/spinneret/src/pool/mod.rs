@@ -1,11 +1,15 @@
 //! Pools: where tasks run.
 //!
 //! A [`ThreadPool`] runs them in threads of this process, which costs next to nothing. A
-//! [`ProcessPool`] runs them in worker processes, which makes a crash of one the loss of that one
-//! alone. A [`ClusterPool`] runs them on other machines. What they have in common is the trait
-//! [`Pool`], named after Python's `multiprocessing.pool.Pool`.
+//! [`CoroutinePool`] runs them in coroutines, for those that wait most of the time. A [`ProcessPool`]
+//! runs them in worker processes, which makes a crash of one the loss of that one alone. A
+//! [`ClusterPool`] runs them on other machines. What they have in common is the trait [`Pool`],
+//! named after Python's `multiprocessing.pool.Pool`.
 
 mod cluster;
+#[cfg(feature = "coroutine")]
+mod coroutine_pool;
+mod crew;
 mod engine;
 mod errand;
 mod error;
@@ -31,6 +35,8 @@ use self::links as works;
 use self::rings as works;
 
 pub use self::cluster::{ClusterPool, ClusterPoolBuilder};
+#[cfg(feature = "coroutine")]
+pub use self::coroutine_pool::{CoroutinePool, CoroutinePoolBuilder};
 pub(crate) use self::errand::{Errand, LocalPool, LocalPoolBuilder, Wish};
 pub use self::error::{PoolError, SubmitError};
 pub use self::handle::TaskHandle;

@@ -14,6 +14,7 @@ use super::snapshot::PoolSnapshot;
 use super::ticket::Ticket;
 use super::traits::Pool;
 use super::works::Works;
+use crate::cooperate;
 use crate::process::attachment;
 use crate::task::Task;
 
@@ -183,7 +184,8 @@ impl ProcessPoolBuilder {
         if settings.task_timeout == Some(Duration::ZERO) {
             return Err(PoolError::Zero("task_timeout"));
         }
-        Ok(ProcessPool { works: Works::start(settings)?, progress: Progress::new(progress) })
+        let works = cooperate::blocking(|| Works::start(settings))?;
+        Ok(ProcessPool { works, progress: Progress::new(progress) })
     }
 }
 
@@ -219,7 +221,7 @@ impl ProcessPool {
     }
 
     fn wait(&self) {
-        self.works.wait();
+        cooperate::blocking(|| self.works.wait());
         self.progress.end();
     }
 }
@@ -278,7 +280,7 @@ impl Pool for ProcessPool {
     /// Ends the pool at once: tasks that wait or run become `Cancelled`, workers are killed.
     /// Returns when they are gone.
     fn terminate(&self) {
-        self.works.terminate();
+        cooperate::blocking(|| self.works.terminate());
         self.wait();
     }
 

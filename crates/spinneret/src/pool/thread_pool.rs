@@ -1,15 +1,12 @@
 //! The pool of threads of this process.
 
-mod crew;
-
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle, ThreadId};
 
 use parking_lot::Mutex;
 
-use self::crew::{Crew, Initializer, Job};
+use super::crew::{Crew, Initializer, Job, Reports};
 use super::engine::Engine;
 use super::errand::Errand;
 use super::error::{PoolError, SubmitError};
@@ -18,7 +15,7 @@ use super::progress::Progress;
 use super::snapshot::PoolSnapshot;
 use super::ticket::Ticket;
 use super::traits::Pool;
-use crate::task::Task;
+use crate::task::{Runner, Task};
 use crate::thread::spawn;
 
 /// Runs tasks in threads of this process, several at once.
@@ -128,20 +125,16 @@ impl ThreadPoolBuilder {
             ids: Vec::with_capacity(self.workers),
             progress: Progress::new(self.progress),
         };
-        let (sender, started) = channel();
+        let reports = Reports::new();
         for (place, name) in names.into_iter().enumerate() {
             let seat = Crew::seat(&pool.crew, place);
-            let (initializer, sender) = (self.initializer.clone(), sender.clone());
-            let thread = spawn(name, move || seat.work(initializer.as_ref(), sender))
-                .map_err(PoolError::Thread)?;
+            let (initializer, reports) = (self.initializer.clone(), reports.clone());
+            let work = move || seat.work(&Runner::new(), initializer.as_ref(), &reports);
+            let thread = spawn(name, work).map_err(PoolError::Thread)?;
             pool.ids.push(thread.thread().id());
             pool.threads.lock().push(thread);
         }
-        drop(sender);
-        // Ends when each has reported once.
-        for report in started {
-            report.map_err(PoolError::Initializer)?;
-        }
+        reports.wait(self.workers)?;
         Ok(pool)
     }
 }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 #[cfg(not(shared_memory))]
 use super::errand::Wish;
 use super::handle::{Recall, Slot};
+use super::imap::Arrival;
 use super::progress::Progress;
 use crate::process::attachment::{self, Descriptor};
 use crate::task::{Outcome, TaskError};
@@ -52,6 +53,7 @@ pub(super) enum Destination<T> {
     Stream {
         index: u64,
         results: Sender<Numbered<T>>,
+        arrival: Arc<Arrival>,
         dropped: Arc<AtomicBool>,
     },
 }
@@ -82,8 +84,12 @@ impl<T> Ticket<T> {
         self.progress.finished();
         match destination {
             Destination::Handle(slot) => slot.finish(outcome),
-            // The iterator may be gone, with nobody left to tell.
-            Destination::Stream { index, results, .. } => drop(results.send((index, outcome))),
+            Destination::Stream { index, results, arrival, .. } => {
+                // The iterator may be gone, with nobody left to tell.
+                if results.send((index, outcome)).is_ok() {
+                    arrival.wake();
+                }
+            }
         }
     }
 }

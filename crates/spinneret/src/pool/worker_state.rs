@@ -29,9 +29,25 @@ use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+/// By type.
+type States = HashMap<TypeId, Box<dyn Any>>;
+
 thread_local! {
-    /// By type; a worker runs its tasks on one thread.
-    static STATE: RefCell<HashMap<TypeId, Box<dyn Any>>> = RefCell::default();
+    /// A worker runs its tasks on one thread, or in one green thread, which has its own.
+    static STATE: RefCell<States> = RefCell::default();
+}
+
+/// The states of a green thread, for a future of it that its hub polls, in other thread-locals.
+#[cfg(feature = "coroutine")]
+#[derive(Clone, Default)]
+pub(crate) struct Carried(std::rc::Rc<std::cell::Cell<States>>);
+
+#[cfg(feature = "coroutine")]
+impl Carried {
+    /// Exchanges them for those of the thread-locals that the caller has.
+    pub(crate) fn swap(&self) {
+        STATE.with_borrow_mut(|state| *state = self.0.replace(std::mem::take(state)));
+    }
 }
 
 /// Keeps a value for the tasks that this worker will run; returns the one of its type before.

@@ -17,6 +17,7 @@ use super::message::{Launch, Program, Refusal};
 use super::sentinel::Sentinel;
 use super::spawn::spawn;
 use super::{ProcessError, StartError, family, sys};
+use crate::cooperate;
 use crate::process::attachment;
 use crate::task::Task;
 use crate::task::registry::Encoded;
@@ -266,6 +267,17 @@ impl Process {
         child.result()
     }
 
+    /// Async twin of [`join`](Self::join). It needs a tokio runtime with I/O and timers.
+    ///
+    /// # Errors
+    /// As [`Process::join`].
+    pub async fn join_async(&self) -> Result<ExitCode, ProcessError> {
+        let child = self.started()?;
+        child.wait_async().await;
+        family::dismiss(&child);
+        child.result()
+    }
+
     /// Waits for it to end, no longer than `timeout`; `None` if it has not.
     ///
     /// # Errors
@@ -394,7 +406,17 @@ impl Started {
                 return false;
             }
             if !self.watch.works() {
-                std::thread::sleep(left.unwrap_or(look).min(look));
+                cooperate::sleep(left.unwrap_or(look).min(look));
+                look = (look * 2).min(LAST_LOOK);
+            }
+        }
+    }
+
+    async fn wait_async(&self) {
+        let mut look = FIRST_LOOK;
+        while self.is_alive() {
+            if !self.watch.wait_async().await {
+                tokio::time::sleep(look).await;
                 look = (look * 2).min(LAST_LOOK);
             }
         }

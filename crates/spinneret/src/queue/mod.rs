@@ -25,7 +25,6 @@
 
 mod error;
 mod lease;
-mod signal;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -36,11 +35,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec;
 
-use parking_lot::Mutex;
-
 pub use self::error::{GetError, PutError};
 pub use self::lease::Lease;
-use self::signal::{Signal, Wait};
+use crate::signal::{Mutex, Signal, Wait};
 
 /// First in, first out, for any number of writers and readers. Clones are the same queue.
 ///

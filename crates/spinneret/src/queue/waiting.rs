@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::signal::Wait;
 use super::{GetError, Lease, PutError, Queue, State, put_many};
+use crate::signal::Wait;
 
 impl<T> Queue<T> {
     /// Async twin of [`put`](Self::put).

@@ -1,9 +1,10 @@
 //! A meeting point: `Barrier`.
 
+use std::mem::forget;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::signal::{Mutex, Signal, Wait};
 
 /// Holds threads up until a number of them has arrived: Python's `threading.Barrier`.
 ///
@@ -25,8 +26,8 @@ use parking_lot::{Condvar, Mutex};
 pub struct Barrier {
     parties: usize,
     state: Mutex<State>,
-    /// Notified when a meeting has its outcome.
-    decided: Condvar,
+    /// A meeting has its outcome.
+    decided: Signal,
 }
 
 #[derive(Debug)]
@@ -37,11 +38,41 @@ struct State {
     broken: bool,
     /// What becomes of the present meeting. Each has its own, since the next may have begun when
     /// those who waited in it run again.
-    outcome: Arc<OnceLock<Outcome>>,
+    meeting: Meeting,
 }
 
 /// All have come, or not all will.
 type Outcome = Result<(), BarrierError>;
+
+type Meeting = Arc<OnceLock<Outcome>>;
+
+/// Breaks the barrier if one goes who has come: unless the meeting is over, the others would wait.
+struct Leaves<'a> {
+    barrier: &'a Barrier,
+    meeting: &'a Meeting,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        let mut state = self.barrier.state.lock();
+        if self.meeting.get().is_none() {
+            state.broken = true;
+            self.barrier.decide(&mut state, Err(BarrierError::Broken));
+        }
+    }
+}
+
+/// What one gets who has waited, and found this outcome or none in time.
+fn end(leaves: Leaves<'_>, index: usize, outcome: Option<Outcome>) -> Result<usize, BarrierError> {
+    match outcome {
+        Some(outcome) => {
+            forget(leaves);
+            outcome.map(|()| index)
+        }
+        // The others are told as `leaves` goes.
+        None => Err(BarrierError::TimedOut),
+    }
+}
 
 /// Why a thread did not meet the others at a [`Barrier`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,8 +89,8 @@ pub enum BarrierError {
 impl Barrier {
     /// A barrier for so many threads; 0 is as good as 1, which holds nobody up.
     pub fn new(parties: usize) -> Self {
-        let state = State { arrived: 0, broken: false, outcome: Arc::default() };
-        Self { parties: parties.max(1), state: Mutex::new(state), decided: Condvar::new() }
+        let state = State { arrived: 0, broken: false, meeting: Arc::default() };
+        Self { parties: parties.max(1), state: Mutex::new(state), decided: Signal::new() }
     }
 
     /// Waits for the others. Returns the thread's number in the order of arrival, from 0 on, so
@@ -68,7 +99,7 @@ impl Barrier {
     /// # Errors
     /// If the barrier is broken, or breaks meanwhile, or is reset.
     pub fn wait(&self) -> Result<usize, BarrierError> {
-        self.wait_until(None)
+        self.wait_within(Wait::Ever)
     }
 
     /// Waits for the others up to this long.
@@ -76,37 +107,48 @@ impl Barrier {
     /// # Errors
     /// As [`wait`](Self::wait), or if they do not come in time, which breaks the barrier.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, BarrierError> {
-        self.wait_until(Instant::now().checked_add(timeout))
+        self.wait_within(timeout.into())
     }
 
-    fn wait_until(&self, end: Option<Instant>) -> Result<usize, BarrierError> {
+    /// Async twin of [`wait`](Self::wait). To drop the future is to give up: it breaks the barrier.
+    pub async fn wait_async(&self) -> Result<usize, BarrierError> {
+        self.wait_within_async(Wait::Ever).await
+    }
+
+    /// Async twin of [`wait_timeout`](Self::wait_timeout). It needs a tokio runtime.
+    pub async fn wait_timeout_async(&self, timeout: Duration) -> Result<usize, BarrierError> {
+        self.wait_within_async(timeout.into()).await
+    }
+
+    fn wait_within(&self, wait: Wait) -> Result<usize, BarrierError> {
+        let (index, meeting) = self.arrive()?;
+        // A coroutine may be cancelled while it waits.
+        let leaves = Leaves { barrier: self, meeting: &meeting };
+        let outcome = self.decided.wait(&self.state, wait, |_| meeting.get().copied());
+        end(leaves, index, outcome)
+    }
+
+    async fn wait_within_async(&self, wait: Wait) -> Result<usize, BarrierError> {
+        let (index, meeting) = self.arrive()?;
+        let leaves = Leaves { barrier: self, meeting: &meeting };
+        let attempt = |_: &mut State| meeting.get().copied();
+        let outcome = self.decided.wait_async(&self.state, wait, attempt).await;
+        end(leaves, index, outcome)
+    }
+
+    /// Comes to the present meeting, and ends it if that makes all.
+    fn arrive(&self) -> Result<(usize, Meeting), BarrierError> {
         let mut state = self.state.lock();
         if state.broken {
             return Err(BarrierError::Broken);
         }
         let index = state.arrived;
         state.arrived += 1;
+        let meeting = Arc::clone(&state.meeting);
         if state.arrived == self.parties {
             self.decide(&mut state, Ok(()));
-            return Ok(index);
         }
-        let outcome = Arc::clone(&state.outcome);
-        loop {
-            if let Some(outcome) = outcome.get() {
-                return outcome.map(|()| index);
-            }
-            match end {
-                None => self.decided.wait(&mut state),
-                Some(end) => {
-                    let late = self.decided.wait_until(&mut state, end).timed_out();
-                    if late && outcome.get().is_none() {
-                        state.broken = true;
-                        self.decide(&mut state, Err(BarrierError::Broken));
-                        return Err(BarrierError::TimedOut);
-                    }
-                }
-            }
-        }
+        Ok((index, meeting))
     }
 
     /// Makes the barrier as good as new. Those who wait get [`Broken`](BarrierError::Broken).
@@ -141,15 +183,16 @@ impl Barrier {
     /// Ends the present meeting.
     fn decide(&self, state: &mut State, outcome: Outcome) {
         // A meeting is replaced as soon as it has its outcome, so it has none yet.
-        let _ = std::mem::take(&mut state.outcome).set(outcome);
+        let _ = std::mem::take(&mut state.meeting).set(outcome);
         state.arrived = 0;
-        self.decided.notify_all();
+        self.decided.all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -167,13 +210,13 @@ mod tests {
     #[test]
     fn threads_meet_again_and_again_and_each_has_an_index() {
         let barrier = Barrier::new(3);
-        let rounds = Mutex::new(vec![Vec::new(); 200]);
+        let rounds = std::sync::Mutex::new(vec![Vec::new(); 200]);
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for round in 0..200 {
                         let index = barrier.wait_timeout(LONG).unwrap();
-                        let mut rounds = rounds.lock();
+                        let mut rounds = rounds.lock().unwrap();
                         rounds[round].push(index);
                         // All have left the meeting before.
                         assert!(round == 0 || rounds[round - 1].len() == 3);
@@ -181,7 +224,7 @@ mod tests {
                 });
             }
         });
-        for mut round in rounds.into_inner() {
+        for mut round in rounds.into_inner().unwrap() {
             round.sort_unstable();
             assert_eq!(round, [0, 1, 2]);
         }

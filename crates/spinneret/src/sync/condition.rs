@@ -2,9 +2,18 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::crowd::{Crowd, end};
+use crate::cooperate;
 
 /// A lock whose holders can wait for a change of what it protects: Python's `threading.Condition`.
 ///
@@ -28,24 +37,38 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 pub struct Condition<T = ()> {
     value: Mutex<T>,
     changed: Condvar,
+    /// Coroutines and async tasks that wait for the lock.
+    crowd: Crowd,
+    /// Those that wait to be notified.
+    listeners: Listeners,
 }
 
 /// What a [`Condition`] protects, until it is dropped. Waiting lets others have it meanwhile.
 #[must_use = "the lock is unlocked when its guard is dropped"]
 pub struct ConditionGuard<'a, T> {
-    value: MutexGuard<'a, T>,
-    changed: &'a Condvar,
+    /// `None` only while it waits or is dropped.
+    value: Option<MutexGuard<'a, T>>,
+    condition: &'a Condition<T>,
+}
+
+/// Coroutines and async tasks that wait to be notified.
+#[derive(Debug, Default)]
+struct Listeners {
+    count: AtomicUsize,
+    changed: Notify,
 }
 
 impl<T> Condition<T> {
     /// A condition of this value.
     pub const fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), changed: Condvar::new() }
+        let listeners = Listeners { count: AtomicUsize::new(0), changed: Notify::const_new() };
+        let value = Mutex::new(value);
+        Self { value, changed: Condvar::new(), crowd: Crowd::new(), listeners }
     }
 
     /// Waits for the lock.
     pub fn lock(&self) -> ConditionGuard<'_, T> {
-        self.guard(self.value.lock())
+        self.guard(self.lock_value())
     }
 
     /// Takes the lock if it is free.
@@ -55,17 +78,47 @@ impl<T> Condition<T> {
 
     /// Waits for the lock up to this long.
     pub fn lock_timeout(&self, timeout: Duration) -> Option<ConditionGuard<'_, T>> {
+        if cooperate::within() {
+            return self.crowd.wait(end(timeout), || self.try_lock());
+        }
         self.value.try_lock_for(timeout).map(|value| self.guard(value))
+    }
+
+    /// Async twin of [`lock`](Self::lock).
+    pub async fn lock_async(&self) -> ConditionGuard<'_, T> {
+        self.crowd.wait_async(|| self.try_lock()).await
+    }
+
+    /// Async twin of [`ConditionGuard::wait_while`]: takes the lock once this is not so.
+    pub async fn wait_while_async(
+        &self,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> ConditionGuard<'_, T> {
+        loop {
+            let mut changed = pin!(self.listeners.listen());
+            {
+                let mut guard = self.lock_async().await;
+                // With the lock, so that no change after the look is missed.
+                changed.as_mut().enable();
+                if !condition(&mut guard) {
+                    return guard;
+                }
+            }
+            changed.await;
+        }
     }
 
     /// Wakes one of those who wait, if any. Change what they wait for before.
     pub fn notify_one(&self) {
-        self.changed.notify_one();
+        if !self.changed.notify_one() && self.listeners.count.load(Ordering::SeqCst) > 0 {
+            self.listeners.changed.notify_one();
+        }
     }
 
     /// Wakes all who wait.
     pub fn notify_all(&self) {
         self.changed.notify_all();
+        self.listeners.changed.notify_waiters();
     }
 
     /// What it protected.
@@ -73,25 +126,46 @@ impl<T> Condition<T> {
         self.value.into_inner()
     }
 
+    fn lock_value(&self) -> MutexGuard<'_, T> {
+        if !cooperate::within() {
+            return self.value.lock();
+        }
+        loop {
+            if let Some(value) = self.crowd.wait(None, || self.value.try_lock()) {
+                return value;
+            }
+        }
+    }
+
     fn guard<'a>(&'a self, value: MutexGuard<'a, T>) -> ConditionGuard<'a, T> {
-        ConditionGuard { value, changed: &self.changed }
+        ConditionGuard { value: Some(value), condition: self }
     }
 }
 
 impl<T> ConditionGuard<'_, T> {
-    /// Waits to be notified.
+    /// Waits to be notified. In a coroutine it may, though rarely, end without that.
     pub fn wait(&mut self) {
-        self.changed.wait(&mut self.value);
+        if cooperate::within() {
+            self.listen(None);
+        } else if let Some(value) = &mut self.value {
+            self.condition.changed.wait(value);
+        }
     }
 
     /// Waits to be notified, up to this long; `false` if that did not come.
     pub fn wait_timeout(&mut self, timeout: Duration) -> bool {
-        !self.changed.wait_for(&mut self.value, timeout).timed_out()
+        let Some(end) = end(timeout) else {
+            self.wait();
+            return true;
+        };
+        self.wait_until(end)
     }
 
     /// Waits as long as this is so. It is asked at once, and at each notification.
-    pub fn wait_while(&mut self, condition: impl FnMut(&mut T) -> bool) {
-        self.changed.wait_while(&mut self.value, condition);
+    pub fn wait_while(&mut self, mut condition: impl FnMut(&mut T) -> bool) {
+        while condition(self) {
+            self.wait();
+        }
     }
 
     /// As [`wait_while`](Self::wait_while), up to this long; `false` if it is still so.
@@ -100,8 +174,16 @@ impl<T> ConditionGuard<'_, T> {
         mut condition: impl FnMut(&mut T) -> bool,
         timeout: Duration,
     ) -> bool {
-        self.changed.wait_while_for(&mut self.value, &mut condition, timeout);
-        !condition(&mut self.value)
+        let Some(end) = end(timeout) else {
+            self.wait_while(condition);
+            return true;
+        };
+        while condition(self) {
+            if !self.wait_until(end) {
+                return !condition(self);
+            }
+        }
+        true
     }
 
     /// Waits until this is so: [`wait_while`](Self::wait_while) the other way round, Python's
@@ -109,19 +191,82 @@ impl<T> ConditionGuard<'_, T> {
     pub fn wait_for(&mut self, mut condition: impl FnMut(&mut T) -> bool) {
         self.wait_while(|value| !condition(value));
     }
+
+    fn wait_until(&mut self, end: Instant) -> bool {
+        if cooperate::within() {
+            return self.listen(Some(end));
+        }
+        let Some(value) = &mut self.value else { return false };
+        !self.condition.changed.wait_until(value, end).timed_out()
+    }
+
+    /// Waits as a coroutine: gives the lock up, and has it again however the wait ends.
+    fn listen(&mut self, deadline: Option<Instant>) -> bool {
+        let condition = self.condition;
+        let mut changed = pin!(condition.listeners.listen());
+        changed.as_mut().enable();
+        self.value = None;
+        condition.crowd.left();
+        // A coroutine that is cancelled unwinds, with the lock, which the guard gives back.
+        let wait = || cooperate::wait(cooperate::until(deadline, changed)).is_some();
+        let notified = catch_unwind(AssertUnwindSafe(wait));
+        self.value = Some(cooperate::shielded(|| condition.lock_value()));
+        notified.unwrap_or_else(|unwind| resume_unwind(unwind))
+    }
+}
+
+impl<T> Drop for ConditionGuard<'_, T> {
+    fn drop(&mut self) {
+        self.value = None;
+        self.condition.crowd.left();
+    }
+}
+
+impl Listeners {
+    /// Waits for a notification, from the time it is enabled.
+    fn listen(&self) -> Listening<'_> {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Listening { notified: Box::pin(self.changed.notified()), count: &self.count }
+    }
+}
+
+/// One who waits to be notified.
+struct Listening<'a> {
+    notified: Pin<Box<Notified<'a>>>,
+    count: &'a AtomicUsize,
+}
+
+impl Listening<'_> {
+    fn enable(mut self: Pin<&mut Self>) {
+        self.notified.as_mut().enable();
+    }
+}
+
+impl Future for Listening<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.notified.as_mut().poll(context)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl<T> Deref for ConditionGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        self.value.as_ref().expect("it is there but while it waits")
     }
 }
 
 impl<T> DerefMut for ConditionGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
+        self.value.as_mut().expect("it is there but while it waits")
     }
 }
 

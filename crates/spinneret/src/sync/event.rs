@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::signal::{Mutex, Signal, Wait};
 
 /// A flag that threads wait for: Python's `threading.Event`.
 ///
@@ -19,8 +19,8 @@ use parking_lot::{Condvar, Mutex};
 #[derive(Debug, Default)]
 pub struct Event {
     state: Mutex<State>,
-    /// Notified when the flag is set.
-    changed: Condvar,
+    /// The flag was set.
+    changed: Signal,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ struct State {
 impl Event {
     /// An event that is not set.
     pub const fn new() -> Self {
-        Self { state: Mutex::new(State { set: false, times: 0 }), changed: Condvar::new() }
+        Self { state: Mutex::new(State { set: false, times: 0 }), changed: Signal::new() }
     }
 
     /// Sets the flag: lets through those who wait, and those who come until it is cleared.
@@ -44,7 +44,7 @@ impl Event {
             state.set = true;
             state.times += 1;
             drop(state);
-            self.changed.notify_all();
+            self.changed.all();
         }
     }
 
@@ -60,18 +60,28 @@ impl Event {
 
     /// Waits for the flag.
     pub fn wait(&self) {
-        let mut state = self.state.lock();
-        let times = state.times;
-        self.changed.wait_while(&mut state, |state| !state.set && state.times == times);
+        self.changed.wait(&self.state, Wait::Ever, self.passes());
     }
 
     /// Waits for the flag up to this long; `false` if it was not set.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let mut state = self.state.lock();
-        let times = state.times;
-        let unset = |state: &mut State| !state.set && state.times == times;
-        self.changed.wait_while_for(&mut state, unset, timeout);
-        !unset(&mut state)
+        self.changed.wait(&self.state, timeout.into(), self.passes()).is_some()
+    }
+
+    /// Async twin of [`wait`](Self::wait).
+    pub async fn wait_async(&self) {
+        self.changed.wait_async(&self.state, Wait::Ever, self.passes()).await;
+    }
+
+    /// Async twin of [`wait_timeout`](Self::wait_timeout). It needs a tokio runtime.
+    pub async fn wait_timeout_async(&self, timeout: Duration) -> bool {
+        self.changed.wait_async(&self.state, timeout.into(), self.passes()).await.is_some()
+    }
+
+    /// Whether one who begins to wait now is let through.
+    fn passes(&self) -> impl FnMut(&mut State) -> Option<()> + use<> {
+        let times = self.state.lock().times;
+        move |state| (state.set || state.times != times).then_some(())
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::crowd::{Crowd, end};
+use crate::cooperate;
+
 /// Lets one at a time have what it protects, or do what only one may do: Python's
 /// `threading.Lock`.
 ///
@@ -31,31 +34,55 @@ use parking_lot::{Mutex, MutexGuard};
 #[derive(Default)]
 pub struct Lock<T = ()> {
     mutex: Mutex<T>,
+    crowd: Crowd,
 }
 
 /// What a [`Lock`] protects, until it is dropped.
 #[must_use = "the lock is unlocked when its guard is dropped"]
-pub struct LockGuard<'a, T>(MutexGuard<'a, T>);
+pub struct LockGuard<'a, T> {
+    /// `None` only while it is dropped.
+    value: Option<MutexGuard<'a, T>>,
+    crowd: &'a Crowd,
+}
 
 impl<T> Lock<T> {
     /// An unlocked lock.
     pub const fn new(value: T) -> Self {
-        Self { mutex: Mutex::new(value) }
+        Self { mutex: Mutex::new(value), crowd: Crowd::new() }
     }
 
     /// Waits for the lock.
     pub fn lock(&self) -> LockGuard<'_, T> {
-        LockGuard(self.mutex.lock())
+        if cooperate::within() {
+            loop {
+                if let Some(guard) = self.crowd.wait(None, || self.try_lock()) {
+                    return guard;
+                }
+            }
+        }
+        self.guard(self.mutex.lock())
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<LockGuard<'_, T>> {
-        self.mutex.try_lock().map(LockGuard)
+        self.mutex.try_lock().map(|value| self.guard(value))
     }
 
     /// Waits for the lock up to this long.
     pub fn lock_timeout(&self, timeout: Duration) -> Option<LockGuard<'_, T>> {
-        self.mutex.try_lock_for(timeout).map(LockGuard)
+        if cooperate::within() {
+            return self.crowd.wait(end(timeout), || self.try_lock());
+        }
+        self.mutex.try_lock_for(timeout).map(|value| self.guard(value))
+    }
+
+    /// Async twin of [`lock`](Self::lock).
+    pub async fn lock_async(&self) -> LockGuard<'_, T> {
+        self.crowd.wait_async(|| self.try_lock()).await
+    }
+
+    fn guard<'a>(&'a self, value: MutexGuard<'a, T>) -> LockGuard<'a, T> {
+        LockGuard { value: Some(value), crowd: &self.crowd }
     }
 
     /// Whether somebody holds it, at this moment.
@@ -78,13 +105,20 @@ impl<T> Deref for LockGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        self.value.as_ref().expect("it is there until the guard is dropped")
     }
 }
 
 impl<T> DerefMut for LockGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.0
+        self.value.as_mut().expect("it is there until the guard is dropped")
+    }
+}
+
+impl<T> Drop for LockGuard<'_, T> {
+    fn drop(&mut self) {
+        self.value = None;
+        self.crowd.left();
     }
 }
 

@@ -1,4 +1,5 @@
-//! Locks and signals between the threads of a process, in Python's words and with Rust's guards.
+//! Locks and signals between the threads of a process, its coroutines and its async tasks, in Python's
+//! words and with Rust's guards.
 //!
 //! | type | waits for |
 //! | --- | --- |
@@ -11,10 +12,13 @@
 //!
 //! What was locked is unlocked when its guard is dropped, also by a panic: nothing is poisoned.
 //! Waiting with a time limit takes a `Duration`; one that is too long to be a time is none. No
-//! order among those who wait is promised. All but [`Barrier`] can be `static`.
+//! order among those who wait is promised. In a coroutine waiting suspends that alone, and for async
+//! tasks there are the methods whose names end in `_async`; but a guard is its thread's, so it cannot be
+//! kept across an `.await` of a task that may move, and an [`RLock`] knows threads and coroutines only. All but [`Barrier`] can be `static`.
 
 mod barrier;
 mod condition;
+mod crowd;
 mod event;
 mod lock;
 mod rlock;

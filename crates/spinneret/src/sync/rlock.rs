@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 
+use super::crowd::{Crowd, end};
+use crate::cooperate;
+
 /// A lock that its holder may take again: Python's `threading.RLock`.
 ///
 /// It counts its holds, and is free for others when the last guard of its thread is dropped. Since
@@ -27,6 +30,7 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 #[derive(Default)]
 pub struct RLock<T = ()> {
     mutex: ReentrantMutex<Counted<T>>,
+    crowd: Crowd,
 }
 
 #[derive(Default)]
@@ -38,27 +42,42 @@ struct Counted<T> {
 
 /// What an [`RLock`] protects, until it is dropped.
 #[must_use = "the lock is unlocked when its guard is dropped"]
-pub struct RLockGuard<'a, T>(ReentrantMutexGuard<'a, Counted<T>>);
+pub struct RLockGuard<'a, T> {
+    /// `None` only while it is dropped.
+    held: Option<ReentrantMutexGuard<'a, Counted<T>>>,
+    crowd: &'a Crowd,
+}
 
 impl<T> RLock<T> {
     /// An unlocked lock.
     pub const fn new(value: T) -> Self {
-        Self { mutex: ReentrantMutex::new(Counted { holds: Cell::new(0), value }) }
+        let mutex = ReentrantMutex::new(Counted { holds: Cell::new(0), value });
+        Self { mutex, crowd: Crowd::new() }
     }
 
     /// Waits until no other thread holds the lock.
     pub fn lock(&self) -> RLockGuard<'_, T> {
-        RLockGuard::new(self.mutex.lock())
+        if cooperate::within() {
+            loop {
+                if let Some(guard) = self.crowd.wait(None, || self.try_lock()) {
+                    return guard;
+                }
+            }
+        }
+        RLockGuard::new(self.mutex.lock(), &self.crowd)
     }
 
     /// Takes the lock if no other thread holds it.
     pub fn try_lock(&self) -> Option<RLockGuard<'_, T>> {
-        self.mutex.try_lock().map(RLockGuard::new)
+        self.mutex.try_lock().map(|held| RLockGuard::new(held, &self.crowd))
     }
 
     /// Waits up to this long until no other thread holds the lock.
     pub fn lock_timeout(&self, timeout: Duration) -> Option<RLockGuard<'_, T>> {
-        self.mutex.try_lock_for(timeout).map(RLockGuard::new)
+        if cooperate::within() {
+            return self.crowd.wait(end(timeout), || self.try_lock());
+        }
+        self.mutex.try_lock_for(timeout).map(|held| RLockGuard::new(held, &self.crowd))
     }
 
     /// Whether some thread holds it, at this moment.
@@ -78,20 +97,27 @@ impl<T> RLock<T> {
 }
 
 impl<'a, T> RLockGuard<'a, T> {
-    fn new(guard: ReentrantMutexGuard<'a, Counted<T>>) -> Self {
-        guard.holds.set(guard.holds.get() + 1);
-        Self(guard)
+    fn new(held: ReentrantMutexGuard<'a, Counted<T>>, crowd: &'a Crowd) -> Self {
+        held.holds.set(held.holds.get() + 1);
+        Self { held: Some(held), crowd }
+    }
+
+    fn held(&self) -> &Counted<T> {
+        self.held.as_ref().expect("it is there until the guard is dropped")
     }
 
     /// How often the thread holds the lock.
     pub fn holds(&self) -> usize {
-        self.0.holds.get()
+        self.held().holds.get()
     }
 }
 
 impl<T> Drop for RLockGuard<'_, T> {
     fn drop(&mut self) {
-        self.0.holds.set(self.0.holds.get() - 1);
+        let holds = &self.held().holds;
+        holds.set(holds.get() - 1);
+        self.held = None;
+        self.crowd.left();
     }
 }
 
@@ -99,7 +125,7 @@ impl<T> Deref for RLockGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0.value
+        &self.held().value
     }
 }
 

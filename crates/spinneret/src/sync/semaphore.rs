@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::signal::{Mutex, Signal, Wait};
 
 /// Lets a number of threads through at a time: Python's `threading.Semaphore`.
 ///
@@ -40,6 +40,16 @@ impl Semaphore {
     /// Waits for a permit up to this long.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         self.permits.acquire_timeout(timeout)
+    }
+
+    /// Async twin of [`acquire`](Self::acquire).
+    pub async fn acquire_async(&self) -> Permit<'_> {
+        self.permits.acquire_async().await
+    }
+
+    /// Async twin of [`acquire_timeout`](Self::acquire_timeout). It needs a tokio runtime.
+    pub async fn acquire_timeout_async(&self, timeout: Duration) -> Option<Permit<'_>> {
+        self.permits.acquire_within_async(timeout.into()).await
     }
 
     /// Adds a permit: a new one, or one that was [forgotten](Permit::forget).
@@ -80,6 +90,16 @@ impl BoundedSemaphore {
     /// Waits for a permit up to this long.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         self.permits.acquire_timeout(timeout)
+    }
+
+    /// Async twin of [`acquire`](Self::acquire).
+    pub async fn acquire_async(&self) -> Permit<'_> {
+        self.permits.acquire_async().await
+    }
+
+    /// Async twin of [`acquire_timeout`](Self::acquire_timeout). It needs a tokio runtime.
+    pub async fn acquire_timeout_async(&self, timeout: Duration) -> Option<Permit<'_>> {
+        self.permits.acquire_within_async(timeout.into()).await
     }
 
     /// Gives back a permit that was [forgotten](Permit::forget).
@@ -130,31 +150,48 @@ struct Permits {
     /// Never more than `limit`.
     free: Mutex<usize>,
     limit: usize,
-    /// Notified at each release.
-    released: Condvar,
+    /// There is one more.
+    released: Signal,
 }
 
 impl Permits {
     const fn new(free: usize, limit: usize) -> Self {
-        Self { free: Mutex::new(free), limit, released: Condvar::new() }
+        Self { free: Mutex::new(free), limit, released: Signal::new() }
     }
 
     fn acquire(&self) -> Permit<'_> {
-        let mut free = self.free.lock();
-        self.released.wait_while(&mut free, |free| *free == 0);
-        *free -= 1;
-        Permit { permits: self }
+        loop {
+            if let Some(permit) = self.acquire_within(Wait::Ever) {
+                return permit;
+            }
+        }
     }
 
     fn try_acquire(&self) -> Option<Permit<'_>> {
-        let mut free = self.free.lock();
-        *free = free.checked_sub(1)?;
-        Some(Permit { permits: self })
+        self.acquire_within(Wait::Never)
     }
 
     fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
-        let mut free = self.free.lock();
-        self.released.wait_while_for(&mut free, |free| *free == 0, timeout);
+        self.acquire_within(timeout.into())
+    }
+
+    fn acquire_within(&self, wait: Wait) -> Option<Permit<'_>> {
+        self.released.wait(&self.free, wait, |free| self.take(free))
+    }
+
+    async fn acquire_async(&self) -> Permit<'_> {
+        loop {
+            if let Some(permit) = self.acquire_within_async(Wait::Ever).await {
+                return permit;
+            }
+        }
+    }
+
+    async fn acquire_within_async(&self, wait: Wait) -> Option<Permit<'_>> {
+        self.released.wait_async(&self.free, wait, |free| self.take(free)).await
+    }
+
+    fn take(&self, free: &mut usize) -> Option<Permit<'_>> {
         *free = free.checked_sub(1)?;
         Some(Permit { permits: self })
     }
@@ -166,7 +203,7 @@ impl Permits {
         }
         *free += 1;
         drop(free);
-        self.released.notify_one();
+        self.released.one();
         Ok(())
     }
 }

@@ -34,8 +34,9 @@ pub enum TaskError {
         /// without a kill (the process then aborts itself: signal 6).
         out_of_memory: bool,
     },
-    /// The task ran longer than the pool's task timeout; its worker was killed.
-    #[error("the task did not end within {after:?}; its worker was killed")]
+    /// The task ran longer than the pool's task timeout, and was ended: a process that ran it was
+    /// killed, a coroutine's wait was given up.
+    #[error("the task did not end within {after:?}, and was ended")]
     TimedOut {
         /// The timeout it exceeded.
         after: Duration,
@@ -97,7 +98,7 @@ mod tests {
             ),
             (
                 TaskError::TimedOut { after: Duration::from_millis(1500) },
-                "the task did not end within 1.5s; its worker was killed",
+                "the task did not end within 1.5s, and was ended",
             ),
             (TaskError::Cancelled, "the task was cancelled"),
             (

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[cfg(feature = "coroutine")]
+mod coroutines;
 mod pools;
 #[cfg(unix)]
 mod processes;
@@ -14,6 +16,11 @@ use std::process::{Command, Stdio};
 
 /// The lines that an example prints, and the number of its process.
 fn run(name: &str) -> (Vec<String>, String) {
+    run_with(name, &[])
+}
+
+/// The same, with arguments.
+fn run_with(name: &str, args: &[&str]) -> (Vec<String>, String) {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
@@ -21,6 +28,7 @@ fn run(name: &str) -> (Vec<String>, String) {
     path.push(name);
     assert!(path.exists(), "the examples are not built: cargo build --examples");
     let child = Command::new(path)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -12,7 +12,7 @@ mod watch;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{Link, Watch, no_signal, ready, wait, wait_readable};
+pub(crate) use self::unix::{Link, Watch, descriptor_ready, no_signal, ready, wait, wait_readable};
 #[cfg(windows)]
 pub(crate) use self::windows::{Link, Watch, ready, wait_handle};
 

@@ -13,9 +13,13 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags};
 #[cfg(not(shared_memory))]
 use rustix::net::{Shutdown, shutdown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 
 use super::Ready;
 use super::watch::open;
+use crate::cooperate;
 use crate::process::attachment::{self, ReceiveError};
 use crate::process::frame::{FrameBuffer, Outbox};
 
@@ -137,6 +141,16 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Async twin of [`wait`](Self::wait).
+    pub(crate) async fn wait_async(&self) -> bool {
+        match &self.0 {
+            Some(fd) => descriptor_ready(fd.as_fd(), Interest::READABLE).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
 /// Waits until the stream has something or the peer has died.
 pub(crate) fn ready(link: &Link, watch: &Watch, timeout: Option<Duration>) -> Ready {
     let mut fds = vec![PollFd::new(&link.0, PollFlags::IN)];
@@ -157,10 +171,47 @@ pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bo
     wait(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], timeout)
 }
 
-/// Polls, taking up again after signals; `false` when the time is over.
+/// Waits until one of some descriptors is readable, or cannot be watched.
+async fn any_ready(fds: &[PollFd<'_>]) {
+    if fds.is_empty() {
+        return std::future::pending().await;
+    }
+    let ready = fds.iter().map(|fd| {
+        Box::pin(async move {
+            if descriptor_ready(fd.as_fd(), Interest::READABLE).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+    });
+    futures_util::future::select_all(ready).await;
+}
+
+/// Waits until a descriptor is ready, in tokio's way.
+///
+/// It watches a copy, for the time being: two tasks may wait for one descriptor, and the original
+/// stays as it is for those who block on it.
+pub(crate) async fn descriptor_ready(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<()> {
+    Handle::try_current().map_err(io::Error::other)?;
+    let copy = fd.try_clone_to_owned()?;
+    // SAFETY: an `OwnedFd` is one open descriptor, the same until it is dropped, which is with
+    // the `AsyncFd`.
+    let watched = unsafe { AsyncFd::register_with_interest(copy, interest) }?;
+    watched.ready(interest).await.map(drop)
+}
+
+/// Polls for what is readable, taking up again after signals; `false` when the time is over.
 pub(crate) fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
     // A timeout too far away to be a time is as good as none.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    if cooperate::within() {
+        // Polls at once, and again when a descriptor has become ready; another may be faster.
+        while !matches!(poll(fds, Some(&Timespec::default())), Ok(1..)) {
+            if cooperate::wait(cooperate::until(deadline, any_ready(fds))).is_none() {
+                return matches!(poll(fds, Some(&Timespec::default())), Ok(1..));
+            }
+        }
+        return true;
+    }
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());

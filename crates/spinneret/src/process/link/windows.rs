@@ -105,6 +105,12 @@ fn milliseconds(timeout: Duration) -> u32 {
 pub(crate) struct Watch(Option<Arc<OwnedHandle>>);
 
 impl Watch {
+    /// Async twin of [`wait`](Self::wait), which cannot tell: one has to look.
+    #[allow(clippy::unused_async, reason = "it waits on other systems")]
+    pub(crate) async fn wait_async(&self) -> bool {
+        false
+    }
+
     /// Watches a process; without the right to do so the watch never says anything.
     pub(crate) fn on(pid: u32) -> Self {
         // SAFETY: the call takes numbers only.

@@ -18,6 +18,7 @@ use super::leases::Glance;
 use super::member::Membership;
 use super::record::{ALONE, Body, INLINE, LARGE, LARGE_BODY, units};
 use super::terms::{How, Options, Put, Take};
+use crate::cooperate;
 use crate::os::{ALL, Held, RobustMutex, Shm, ShmError};
 use crate::process::attachment;
 
@@ -373,23 +374,36 @@ impl Core {
 
     /// Waits until there is something to take, or never will be; `false` at the deadline.
     pub(crate) fn wait_for_items(&self, deadline: Option<Instant>) -> bool {
-        let nap = || self.requeue_of_the_dead();
-        self.header().items.0.wait(deadline, || self.is_ready(), nap)
+        self.header().items.0.wait(deadline, || self.is_ready(), || self.nap())
+    }
+
+    /// What one who waits does from time to time.
+    pub(super) fn nap(&self) {
+        cooperate::check();
+        self.requeue_of_the_dead();
     }
 
     /// Waits until there is space for a message of `length` bytes, or the queue is closed; `false` at
     /// the deadline.
     pub(crate) fn wait_for_space(&self, length: usize, deadline: Option<Instant>) -> bool {
-        let ready = || self.has_space(length) || self.is_closed();
         let nap = || {
-            if length > self.shape.inline_most() {
-                let _guard = self.lock_producers();
-                // Pages that a dead process left behind are nobody's to give back but ours. Should it
-                // fail, the put says so.
-                let _ = self.sweep_if_due();
-            }
+            cooperate::check();
+            self.sweep_for(length);
         };
-        self.header().space.0.wait(deadline, ready, nap)
+        self.header().space.0.wait(deadline, || self.has_space_or_end(length), nap)
+    }
+
+    pub(super) fn has_space_or_end(&self, length: usize) -> bool {
+        self.has_space(length) || self.is_closed()
+    }
+
+    /// Gives back pages that a dead process left behind, if a message of this length needs any: they
+    /// are nobody's to give back but ours. Should it fail, the put says so.
+    pub(super) fn sweep_for(&self, length: usize) {
+        if length > self.shape.inline_most() {
+            let _guard = self.lock_producers();
+            let _ = self.sweep_if_due();
+        }
     }
 
     /// Whether there is space for a message, as far as can be told without the lock.

@@ -42,6 +42,20 @@ impl<T> PutError<T> {
     }
 }
 
+impl<T> PutError<T> {
+    /// The same about something else.
+    pub(super) fn map<R>(self, change: impl FnOnce(T) -> R) -> PutError<R> {
+        match self {
+            Self::Full(item) => PutError::Full(change(item)),
+            Self::Closed(item) => PutError::Closed(change(item)),
+            Self::Unserializable { item, cause } => {
+                PutError::Unserializable { item: change(item), cause }
+            }
+            Self::Broken { item, source } => PutError::Broken { item: change(item), source },
+        }
+    }
+}
+
 /// Without the item, which need not be printable.
 impl<T> std::fmt::Debug for PutError<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -154,34 +154,6 @@ impl<T: Serialize> Queue<T> {
         self.put_within(item, Patience::None)
     }
 
-    /// Puts an item; waiting for space does not hold up the thread. Dropping the future leaves the
-    /// item out of the queue.
-    ///
-    /// # Errors
-    /// As [`put`](Self::put).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn put_async(&self, item: T) -> Result<(), PutError<T>> {
-        let mut batch = Batch::default();
-        if let Err(cause) = encode(&item, &mut batch) {
-            return Err(PutError::Unserializable { item, cause });
-        }
-        let length = batch.get(0).len();
-        loop {
-            match self.put_batch(&batch, Patience::None) {
-                Ok(()) => return Ok(()),
-                Err((_, Fail::Full)) => {}
-                Err((_, fail)) => return Err(fail.with(item)),
-            }
-            let core = Arc::clone(&self.core);
-            // In slices, so that a runtime that ends does not wait for us.
-            let wait = move || core.wait_for_space(length, deadline(SLICE));
-            // A panic in it cannot be; if so, we look again.
-            let _ = tokio::task::spawn_blocking(wait).await;
-        }
-    }
-
     /// Puts items, many at a time, and waits for space as long as it takes. They stay in their order
     /// but others' items may come between them.
     ///
@@ -224,7 +196,7 @@ impl<T: Serialize> Queue<T> {
     }
 
     /// Puts all of a batch; on an error says how many are in.
-    fn put_batch(&self, batch: &Batch, patience: Patience) -> Result<(), (usize, Fail)> {
+    pub(super) fn put_batch(&self, batch: &Batch, patience: Patience) -> Result<(), (usize, Fail)> {
         let mut count = 0;
         while count < batch.len() {
             match self.core.try_put(batch, count) {
@@ -248,11 +220,8 @@ impl<T: Serialize> Queue<T> {
     }
 }
 
-/// How long an asynchronous call waits at a stretch.
-const SLICE: Duration = Duration::from_millis(200);
-
 /// A [`PutError`] without its item.
-enum Fail {
+pub(super) enum Fail {
     Full,
     Closed,
     Unserializable(String),
@@ -260,7 +229,7 @@ enum Fail {
 }
 
 impl Fail {
-    fn with<T>(self, item: T) -> PutError<T> {
+    pub(super) fn with<T>(self, item: T) -> PutError<T> {
         match self {
             Self::Full => PutError::Full(item),
             Self::Closed => PutError::Closed(item),
@@ -270,7 +239,7 @@ impl Fail {
     }
 }
 
-fn encode<T: Serialize>(item: &T, batch: &mut Batch) -> Result<(), String> {
+pub(super) fn encode<T: Serialize>(item: &T, batch: &mut Batch) -> Result<(), String> {
     batch.push(false, |bytes| {
         let start = bytes.len();
         let mut serializer = rmp_serde::Serializer::new(&mut *bytes).with_struct_map();
@@ -323,33 +292,24 @@ impl<T: DeserializeOwned> Queue<T> {
         self.get_within(Patience::None)
     }
 
-    /// Takes the next item; waiting for one does not hold up the thread. Dropping the future leaves
-    /// the item in the queue.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn get_async(&self) -> Result<T, GetError> {
-        loop {
-            match self.try_get() {
-                Err(GetError::Empty) => self.wait_async(Core::wait_for_items).await,
-                other => return other,
-            }
-        }
-    }
-
     /// Takes up to `most` items, and waits for the first as long as it takes.
     ///
     /// # Errors
     /// As [`get`](Self::get); with what was got beside what could not be read.
     pub fn get_many(&self, most: usize) -> Result<Vec<T>, GetManyError<T>> {
+        self.get_many_within(most, Patience::Until(None))
+    }
+
+    pub(super) fn get_many_within(
+        &self,
+        most: usize,
+        patience: Patience,
+    ) -> Result<Vec<T>, GetManyError<T>> {
         if most == 0 {
             return Ok(Vec::new());
         }
         with_scratch(|batch| {
-            if let Err(error) = self.take(most, How::Get, Patience::Until(None), batch) {
+            if let Err(error) = self.take(most, How::Get, patience, batch) {
                 return Err(GetManyError { items: Vec::new(), error });
             }
             let mut items = Vec::with_capacity(batch.len());
@@ -393,22 +353,6 @@ impl<T: DeserializeOwned> Queue<T> {
         self.lease_within(Patience::None)
     }
 
-    /// Takes the next item on lease; waiting for one does not hold up the thread.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn lease_async(&self) -> Result<Lease<T>, GetError> {
-        loop {
-            match self.try_lease() {
-                Err(GetError::Empty) => self.wait_async(Core::wait_to_lease).await,
-                other => return other,
-            }
-        }
-    }
-
     fn get_within(&self, patience: Patience) -> Result<T, GetError> {
         with_scratch(|batch| {
             self.take(1, How::Get, patience, batch)?;
@@ -447,13 +391,6 @@ impl<T: DeserializeOwned> Queue<T> {
                 return Err(GetError::Empty);
             }
         }
-    }
-
-    async fn wait_async(&self, wait: fn(&Core, Option<Instant>) -> bool) {
-        let core = Arc::clone(&self.core);
-        let wait = move || wait(&core, deadline(SLICE));
-        // A panic in it cannot be; if so, we look again.
-        let _ = tokio::task::spawn_blocking(wait).await;
     }
 }
 

@@ -308,8 +308,7 @@ impl Core {
 
     /// Waits until every message that was put is done; `false` at the deadline.
     pub(crate) fn join(&self, deadline: Option<Instant>) -> bool {
-        let nap = || self.requeue_of_the_dead();
-        self.header().idle.0.wait(deadline, || self.is_idle(), nap)
+        self.header().idle.0.wait(deadline, || self.is_idle(), || self.nap())
     }
 
     /// Whether other processes hold leases, which may come back.
@@ -349,7 +348,7 @@ impl Core {
         // The wake-up that was ours may be of use to one who needs no slot.
         self.header().items.0.notify(1);
         let ready = || self.has_slot() || !self.has_items();
-        self.header().free.0.wait(deadline, ready, || self.requeue_of_the_dead())
+        self.header().free.0.wait(deadline, ready, || self.nap())
     }
 
     /// Wakes those who can take what was requeued.

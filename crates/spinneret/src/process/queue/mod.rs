@@ -29,6 +29,8 @@
 //! They are Python's (`multiprocessing.Queue`, `JoinableQueue`) with two differences: a queue is
 //! always bounded, and an item is in the queue when `put` returns: no feeder thread can lose it.
 
+#[cfg(shared_memory)]
+mod asleep;
 mod batch;
 #[cfg(not(shared_memory))]
 mod broker;
@@ -54,6 +56,7 @@ mod record;
 mod signal;
 mod terms;
 mod travel;
+mod waiting;
 
 #[cfg(not(shared_memory))]
 use self::broker as backend;

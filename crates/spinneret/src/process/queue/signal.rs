@@ -72,13 +72,19 @@ impl Signal {
     ///
     /// The word changes even if others have announced: were it the same, one who is about to take
     /// back their announcement would take back ours.
-    fn announce(&self) -> u32 {
+    pub(super) fn announce(&self) -> u32 {
         let next = |word: u32| Some(word.wrapping_add(CHANGE) | SLEEPERS);
         let announced = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
         fence(Ordering::SeqCst);
         // `next` refuses nothing, so both arms carry the former word.
         let (Ok(before) | Err(before)) = announced;
         before.wrapping_add(CHANGE) | SLEEPERS
+    }
+
+    /// The word, for who sleeps in another way. Not in the model.
+    #[allow(dead_code)]
+    pub(super) fn word(&self) -> &AtomicU32 {
+        &self.0
     }
 
     /// Sleeps unless the word has changed since it was announced; for a nap at most.

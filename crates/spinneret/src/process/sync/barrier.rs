@@ -1,11 +1,13 @@
 //! Waiting for each other.
 
+use std::mem::forget;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::until;
+use crate::cooperate;
 use crate::os::{self, Block, Kind, Layout, MemoryError, Unfit, travels};
 
 /// A point that a number of parties pass together.
@@ -185,7 +187,51 @@ impl Barrier {
         }
     }
 
+    /// Async twin of [`wait`](Self::wait). It needs a tokio runtime. To drop the future is to give up:
+    /// it breaks the barrier.
+    pub async fn wait_async(&self) -> Result<usize, BarrierError> {
+        self.wait_until_async(None).await
+    }
+
+    /// Async twin of [`wait_timeout`](Self::wait_timeout); see [`wait_async`](Self::wait_async).
+    pub async fn wait_timeout_async(&self, timeout: Duration) -> Result<usize, BarrierError> {
+        self.wait_until_async(until(timeout)).await
+    }
+
     fn wait_until(&self, deadline: Option<Instant>) -> Result<usize, BarrierError> {
+        let (round, index) = match self.arrive()? {
+            Arrival::Last(index) => return Ok(index),
+            Arrival::Waits { round, index } => (round, index),
+        };
+        loop {
+            let bell = self.state().bell.load(SeqCst);
+            if let Some(outcome) = self.outcome(round, index, deadline) {
+                return outcome;
+            }
+            os::wait(&self.state().bell, bell, deadline);
+            let leaves = Leaves(self);
+            cooperate::check();
+            forget(leaves);
+        }
+    }
+
+    async fn wait_until_async(&self, deadline: Option<Instant>) -> Result<usize, BarrierError> {
+        let (round, index) = match self.arrive()? {
+            Arrival::Last(index) => return Ok(index),
+            Arrival::Waits { round, index } => (round, index),
+        };
+        let leaves = Leaves(self);
+        loop {
+            let bell = self.state().bell.load(SeqCst);
+            if let Some(outcome) = self.outcome(round, index, deadline) {
+                forget(leaves);
+                return outcome;
+            }
+            os::wait_async(&self.state().bell, bell, deadline).await;
+        }
+    }
+
+    fn arrive(&self) -> Result<Arrival, BarrierError> {
         let parties = self.block.limit();
         let arrival = self.change(|word| {
             let last = word.arrived() + 1 >= parties;
@@ -196,28 +242,56 @@ impl Barrier {
         let (round, index) = (arrival.round(), arrival.arrived() as usize);
         if arrival.arrived() + 1 >= parties {
             self.ring();
-            return Ok(index);
+            return Ok(Arrival::Last(index));
         }
+        Ok(Arrival::Waits { round, index })
+    }
+
+    /// What becomes of one who waits in this round; `None` to wait on.
+    fn outcome(
+        &self,
+        round: u32,
+        index: usize,
+        deadline: Option<Instant>,
+    ) -> Option<Result<usize, BarrierError>> {
         loop {
-            let bell = self.state().bell.load(SeqCst);
             let word = self.word();
             if word.round() != round {
-                return if word.was_passed(round) { Ok(index) } else { Err(BarrierError::Broken) };
+                let passed = word.was_passed(round);
+                return Some(if passed { Ok(index) } else { Err(BarrierError::Broken) });
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                let broken = self.change(|word| {
-                    let ours = word.round() == round;
-                    ours.then(|| word.ended(false, true))
-                });
-                // Otherwise the round ended just now.
-                if broken.is_ok() {
-                    self.ring();
-                    return Err(BarrierError::TimedOut);
-                }
-                continue;
+            if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+                return None;
             }
-            os::wait(&self.state().bell, bell, deadline);
+            let broken = self.change(|word| {
+                let ours = word.round() == round;
+                ours.then(|| word.ended(false, true))
+            });
+            // Otherwise the round ended just now.
+            if broken.is_ok() {
+                self.ring();
+                return Some(Err(BarrierError::TimedOut));
+            }
         }
+    }
+}
+
+/// What an arrival came to.
+enum Arrival {
+    /// All are there.
+    Last(usize),
+    Waits {
+        round: u32,
+        index: usize,
+    },
+}
+
+/// Breaks the barrier if one goes who has arrived: the others would wait for it.
+struct Leaves<'a>(&'a Barrier);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::died::{Exclusive, LockResult, OwnerDied};
 use super::until;
+use crate::cooperate;
 use crate::os::{self, Block, Found, Kind, Layout, MemoryError, Unfit, travels};
 
 /// A place to wait for a change of what a lock protects: a [`Lock`](super::Lock), or the lock of a
@@ -144,6 +145,8 @@ impl Condition {
                 os::wait(self.notifications(), before, deadline);
             }
         });
+        // With the lock, which the guard gives back.
+        cooperate::check();
         (notified(), found)
     }
 }

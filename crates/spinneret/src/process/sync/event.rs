@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::until;
+use crate::cooperate;
 use crate::os::{self, Block, Kind, Layout, MemoryError, Unfit, travels};
 
 /// A flag that processes wait for.
@@ -93,6 +94,32 @@ impl Event {
         self.wait_until(until(timeout))
     }
 
+    /// Async twin of [`wait`](Self::wait). It needs a tokio runtime, as all twins here.
+    pub async fn wait_async(&self) {
+        self.wait_until_async(None).await;
+    }
+
+    /// Async twin of [`wait_timeout`](Self::wait_timeout).
+    pub async fn wait_timeout_async(&self, timeout: Duration) -> bool {
+        self.wait_until_async(until(timeout)).await
+    }
+
+    async fn wait_until_async(&self, deadline: Option<Instant>) -> bool {
+        let before = self.changes().load(SeqCst);
+        if is_set(before) {
+            return true;
+        }
+        loop {
+            os::wait_async(self.changes(), before, deadline).await;
+            if self.has_happened_since(before) {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return false;
+            }
+        }
+    }
+
     /// Whether it has happened, for one who found it clear, be it that it is clear again.
     fn has_happened_since(&self, before: u32) -> bool {
         self.changes().load(SeqCst) != before
@@ -105,6 +132,7 @@ impl Event {
         }
         loop {
             os::wait(self.changes(), before, deadline);
+            cooperate::check();
             if self.has_happened_since(before) {
                 return true;
             }

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::until;
+use crate::cooperate;
 use crate::os::ShmError;
 use crate::os::{self, Block, Found, Hold, Kind, Layout, MemoryError, Presence, Unfit, travels};
 
@@ -140,6 +141,20 @@ macro_rules! semaphore {
                 self.place.acquire(until(timeout))
             }
 
+            /// Async twin of [`acquire`](Self::acquire). It needs a tokio runtime.
+            pub async fn acquire_async(&self) -> Permit<'_> {
+                loop {
+                    if let Some(permit) = self.place.acquire_async(None).await {
+                        return permit;
+                    }
+                }
+            }
+
+            /// Async twin of [`acquire_timeout`](Self::acquire_timeout). It needs a tokio runtime.
+            pub async fn acquire_timeout_async(&self, timeout: Duration) -> Option<Permit<'_>> {
+                self.place.acquire_async(until(timeout)).await
+            }
+
             /// Adds a permit, which nobody needs to have taken before. One that a [`Permit`] stands
             /// for comes back by dropping that.
             pub fn release(&self) -> Result<(), TooManyPermits> {
@@ -261,10 +276,22 @@ impl Place {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return None;
             }
-            let state = self.state();
-            state.sleepers.fetch_add(1, SeqCst);
-            os::wait(&state.free, 0, deadline);
-            state.sleepers.fetch_sub(1, SeqCst);
+            let _sleeps = Sleeps::new(self.state());
+            os::wait(&self.state().free, 0, deadline);
+            cooperate::check();
+        }
+    }
+
+    async fn acquire_async(&self, deadline: Option<Instant>) -> Option<Permit<'_>> {
+        loop {
+            if let Some(permit) = self.try_acquire(&self.enter()) {
+                return Some(permit);
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return None;
+            }
+            let _sleeps = Sleeps::new(self.state());
+            os::wait_async(&self.state().free, 0, deadline).await;
         }
     }
 
@@ -297,6 +324,22 @@ impl Place {
         if state.sleepers.load(SeqCst) != 0 {
             os::wake(&state.free, 1);
         }
+    }
+}
+
+/// Counts one who sleeps.
+struct Sleeps<'a>(&'a State);
+
+impl<'a> Sleeps<'a> {
+    fn new(state: &'a State) -> Self {
+        state.sleepers.fetch_add(1, SeqCst);
+        Self(state)
+    }
+}
+
+impl Drop for Sleeps<'_> {
+    fn drop(&mut self) {
+        self.0.sleepers.fetch_sub(1, SeqCst);
     }
 }
 

@@ -22,7 +22,7 @@ mod wire;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserializer, Serializer};
 use serde_bytes::Bytes;
@@ -34,6 +34,7 @@ use self::store::NOBODY;
 use self::wire::{Reply, Request, Until};
 use super::batch::Batch;
 use super::terms::{How, Options, Put, Take};
+use crate::cooperate;
 
 /// What is wrong with a queue, rather than with a call.
 #[derive(Debug, thiserror::Error)]
@@ -184,21 +185,21 @@ impl Core {
     /// Waits until there is something to take, or never will be; `false` at the deadline.
     pub(crate) fn wait_for_items(&self, deadline: Option<Instant>) -> bool {
         let owner = self.known_owner();
-        match self.desk() {
+        patiently(deadline, |deadline| match self.desk() {
             Some(desk) => desk.wait_for_items(owner, deadline),
             // What is wrong the next attempt will say.
             None => self.client.wait(Until::Items(owner), deadline).unwrap_or(true),
-        }
+        })
     }
 
     /// Waits until there is something to take and a lease to be had, or there never will be anything;
     /// `false` at the deadline.
     pub(crate) fn wait_to_lease(&self, deadline: Option<Instant>) -> bool {
         let owner = self.known_owner();
-        match self.desk() {
+        patiently(deadline, |deadline| match self.desk() {
             Some(desk) => desk.wait_to_lease(owner, deadline),
             None => self.client.wait(Until::Lease(owner), deadline).unwrap_or(true),
-        }
+        })
     }
 
     /// Whether a take would find something, or there never will be anything.
@@ -210,19 +211,19 @@ impl Core {
     /// Waits until there is space for a message of `length` bytes, or the queue is closed; `false` at
     /// the deadline.
     pub(crate) fn wait_for_space(&self, length: usize, deadline: Option<Instant>) -> bool {
-        match self.desk() {
+        patiently(deadline, |deadline| match self.desk() {
             Some(desk) => desk.wait_for_space(length, deadline),
             None => self.client.wait(Until::Space(length as u64), deadline).unwrap_or(true),
-        }
+        })
     }
 
     /// Waits until the work for every message is done; `false` at the deadline, or if the queue is
     /// gone.
     pub(crate) fn join(&self, deadline: Option<Instant>) -> bool {
-        match self.desk() {
+        patiently(deadline, |deadline| match self.desk() {
             Some(desk) => desk.join(deadline),
             None => self.client.wait(Until::Idle, deadline).unwrap_or(false),
-        }
+        })
     }
 
     /// A task that was got is done; `false` if all were already.
@@ -246,6 +247,24 @@ impl Core {
         match self.desk() {
             Some(desk) => desk.release(lease, owner),
             None => self.client.ask(&Request::Release { lease, owner }, is).unwrap_or(false),
+        }
+    }
+}
+
+/// Waits; in a coroutine on a thread of its own, slice by slice, so that it can be cancelled.
+fn patiently(deadline: Option<Instant>, wait: impl Fn(Option<Instant>) -> bool + Sync) -> bool {
+    if !cooperate::within() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        return wait(deadline);
+    }
+    loop {
+        let slice = Instant::now() + Duration::from_millis(50);
+        let end = deadline.map_or(slice, |deadline| deadline.min(slice));
+        if cooperate::blocking(|| wait(Some(end))) {
+            return true;
+        }
+        cooperate::check();
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return false;
         }
     }
 }

@@ -1,20 +1,21 @@
-//! What the threads of a pool share: the queue of jobs and the books.
+//! What the workers of a pool within this process share, be they threads or coroutines: the queue of
+//! jobs and the books.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
-use crate::pool::errand::Errand;
-use crate::pool::error::SubmitError;
-use crate::pool::snapshot::{PoolSnapshot, WorkerSnapshot};
-use crate::pool::ticket::Ticket;
+use super::errand::Errand;
+use super::error::{PoolError, SubmitError};
+use super::snapshot::{PoolSnapshot, WorkerSnapshot};
+use super::ticket::Ticket;
+use crate::cooperate;
+use crate::queue::Queue;
+use crate::signal::{Mutex, Signal, Wait};
 use crate::task::{Call, Outcome, Runner, Task, discard};
 
-/// What each thread runs before its first task.
+/// What each worker runs before its first task.
 pub(super) type Initializer = Arc<dyn Fn() + Send + Sync>;
 
 /// A task to run. Dropping it cancels it.
@@ -73,20 +74,20 @@ impl Run for Errand {
 }
 
 pub(super) struct Crew {
-    /// Of the threads, by place.
+    /// Of the workers, by place.
     names: Vec<String>,
     state: Mutex<State>,
-    /// Notified when there is work, and when the phase changes.
-    work: Condvar,
-    /// Notified when the last thread ends.
-    ended: Condvar,
+    /// There is work, or the phase has changed.
+    work: Signal,
+    /// The last worker has ended.
+    ended: Signal,
 }
 
 struct State {
     phase: Phase,
     /// Empty unless the pool is open or closed.
     queue: VecDeque<Job>,
-    /// One per thread.
+    /// One per worker.
     places: Vec<Place>,
     done: u64,
     failed: u64,
@@ -101,7 +102,7 @@ enum Phase {
 
 #[derive(Clone, Default)]
 struct Place {
-    /// Whether its thread has yet to end.
+    /// Whether its worker has yet to end.
     taken: bool,
     tasks: u64,
     /// How long those took that it has ended.
@@ -119,10 +120,10 @@ impl Crew {
             done: 0,
             failed: 0,
         };
-        Self { names, state: Mutex::new(state), work: Condvar::new(), ended: Condvar::new() }
+        Self { names, state: Mutex::new(state), work: Signal::new(), ended: Signal::new() }
     }
 
-    /// A place for a thread. It counts as taken until the seat is dropped.
+    /// A place for a worker. It counts as taken until the seat is dropped.
     pub(super) fn seat(crew: &Arc<Self>, place: usize) -> Seat {
         crew.state.lock().places[place].taken = true;
         Seat { crew: Arc::clone(crew), place }
@@ -143,9 +144,9 @@ impl Crew {
         state.queue.extend(jobs);
         drop(state);
         if one {
-            self.work.notify_one();
+            self.work.one();
         } else {
-            self.work.notify_all();
+            self.work.all();
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl Crew {
             state.phase = Phase::Closed;
         }
         drop(state);
-        self.work.notify_all();
+        self.work.all();
     }
 
     /// Cancels what is queued.
@@ -170,17 +171,15 @@ impl Crew {
         let queue = std::mem::take(&mut state.queue);
         state.failed += queue.len() as u64;
         drop(state);
-        self.work.notify_all();
+        self.work.all();
         // Outside the lock: it wakes those who wait for the outcomes.
         drop(queue);
     }
 
-    /// Waits until all threads have ended.
+    /// Waits until all workers have ended.
     pub(super) fn wait(&self) {
-        let mut state = self.state.lock();
-        while state.places.iter().any(|place| place.taken) {
-            self.ended.wait(&mut state);
-        }
+        let over = |state: &mut State| (!state.is_manned()).then_some(());
+        self.ended.wait(&self.state, Wait::Ever, over);
     }
 
     pub(super) fn snapshot(&self) -> PoolSnapshot {
@@ -206,7 +205,58 @@ impl Crew {
     }
 }
 
-/// A thread's place in the crew.
+impl State {
+    /// Whether a worker has yet to end.
+    fn is_manned(&self) -> bool {
+        self.places.iter().any(|place| place.taken)
+    }
+
+    /// What the worker in this place is to do next; `None` to wait.
+    fn next(&mut self, place: usize) -> Option<Next> {
+        match self.queue.pop_front() {
+            Some(job) if job.0.start() => {
+                self.places[place].since = Some(Instant::now());
+                Some(Next::Run(job))
+            }
+            Some(cancelled) => {
+                self.failed += 1;
+                Some(Next::Drop(cancelled))
+            }
+            None => (self.phase != Phase::Open).then_some(Next::End),
+        }
+    }
+}
+
+enum Next {
+    Run(Job),
+    /// Nobody wants it any more.
+    Drop(Job),
+    End,
+}
+
+/// How the initializers of a crew's workers end.
+#[derive(Clone)]
+pub(super) struct Reports(Queue<Outcome<()>>);
+
+impl Reports {
+    pub(super) fn new() -> Self {
+        Self(Queue::new())
+    }
+
+    /// Waits for so many, or for the first that is bad.
+    pub(super) fn wait(&self, workers: usize) -> Result<(), PoolError> {
+        for _ in 0..workers {
+            // Nobody closes the queue.
+            self.0
+                .get()
+                .unwrap_or(Err(crate::TaskError::Cancelled))
+                .map_err(PoolError::Initializer)?;
+        }
+        Ok(())
+    }
+}
+
+/// A worker's place in the crew.
 pub(super) struct Seat {
     crew: Arc<Crew>,
     place: usize,
@@ -215,8 +265,12 @@ pub(super) struct Seat {
 impl Seat {
     /// Reports how the initializer ended, and then, if well, works until the pool is closed and
     /// empty, or terminated.
-    pub(super) fn work(self, initializer: Option<&Initializer>, started: Sender<Outcome<()>>) {
-        let runner = Runner::new();
+    pub(super) fn work(
+        self,
+        runner: &Runner,
+        initializer: Option<&Initializer>,
+        reports: &Reports,
+    ) {
         let ready = runner.run(|| {
             if let Some(initializer) = initializer {
                 initializer();
@@ -225,17 +279,18 @@ impl Seat {
         });
         let failed = ready.is_err();
         // The pool may have seen another one fail, and listen no more; it terminates us then.
-        let _ = started.send(ready);
-        drop(started);
+        let _ = reports.0.put(ready);
         if failed {
             return;
         }
-        // A value that panics as it is dropped must not end the thread. The books are right: none
+        // A value that panics as it is dropped must not end the worker. The books are right: none
         // is dropped between two entries that belong together.
         loop {
-            match catch_unwind(AssertUnwindSafe(|| self.step(&runner))) {
+            match catch_unwind(AssertUnwindSafe(|| self.step(runner))) {
                 Ok(true) => {}
                 Ok(false) => return,
+                // All coroutines are to end.
+                Err(payload) if cooperate::is_interruption(&*payload) => return,
                 Err(payload) => discard(payload),
             }
         }
@@ -243,27 +298,17 @@ impl Seat {
 
     /// Runs one job; `false` if there will be no more.
     fn step(&self, runner: &Runner) -> bool {
-        let Some(Job(job)) = self.next() else { return false };
-        job.run(runner, &|done| self.book(done));
-        true
-    }
-
-    fn next(&self) -> Option<Job> {
         let crew = &*self.crew;
-        let mut state = crew.state.lock();
-        loop {
-            match state.queue.pop_front() {
-                Some(job) if job.0.start() => {
-                    state.places[self.place].since = Some(Instant::now());
-                    return Some(job);
-                }
-                Some(cancelled) => {
-                    state.failed += 1;
-                    MutexGuard::unlocked(&mut state, || drop(cancelled));
-                }
-                None if state.phase != Phase::Open => return None,
-                None => crew.work.wait(&mut state),
+        match crew.work.wait(&crew.state, Wait::Ever, |state| state.next(self.place)) {
+            Some(Next::Run(Job(job))) => {
+                job.run(runner, &|done| self.book(done));
+                true
             }
+            Some(Next::Drop(job)) => {
+                drop(job);
+                true
+            }
+            Some(Next::End) | None => false,
         }
     }
 
@@ -285,10 +330,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.crew.state.lock();
         state.places[self.place].taken = false;
-        let last = !state.places.iter().any(|place| place.taken);
+        let last = !state.is_manned();
         drop(state);
         if last {
-            self.crew.ended.notify_all();
+            self.crew.ended.all();
         }
     }
 }

@@ -127,6 +127,7 @@ ROWS = [
         [
             Contender("spinneret", "spinneret durable", "clients-64", 6_400),
             Contender("Redis", "redis durable", "redis-clients-64", 6_400),
+            Contender("bare TCP, nothing kept", "", "ping-pong-64", 6_400),
         ],
         [Goal("Redis", times=1)],
     ),

@@ -1,5 +1,6 @@
 //! What `bench/manager.py` measures in Rust. `bench-manager WORK COUNT [ADDRESS]` does one
-//! measurement and prints it as JSON; `echo` is the other end of one.
+//! measurement and prints it as JSON; `echo` and `echo-many` are the other
+//! ends of some.
 
 mod idle;
 mod plain;
@@ -25,10 +26,14 @@ fn main() -> Outcome {
     if work == "echo" {
         return plain::echo();
     }
+    if work == "echo-many" {
+        return plain::echo_many();
+    }
     let count: usize = arguments.next().ok_or("how many?")?.parse()?;
     let address = arguments.next().unwrap_or_default();
     let seconds = match work.as_str() {
         "ping-pong" => plain::ping_pong(count)?,
+        "ping-pong-64" => plain::clients(count, 64)?,
         "round-trip" => queue::round_trip(&address, count)?,
         "async-round-trip" => queue::async_round_trip(&address, count)?,
         "batched" => queue::batched(&address, count, 1)?,
